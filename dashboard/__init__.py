@@ -1,0 +1,1 @@
+"""People look: admin, pages, actions, queries, metrics."""

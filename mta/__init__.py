@@ -1,0 +1,1 @@
+"""Mailmill, an outbound mail transfer agent."""

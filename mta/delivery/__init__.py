@@ -1,0 +1,1 @@
+"""One batch on its way: routed, signed, sent, judged."""

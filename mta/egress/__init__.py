@@ -1,0 +1,1 @@
+"""How mail leaves: pools, sources, warmup schedules, shaping rules."""

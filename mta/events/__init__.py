@@ -1,0 +1,1 @@
+"""What happened, told once: the outbox of events and the webhooks that read it."""

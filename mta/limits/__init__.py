@@ -1,0 +1,1 @@
+"""What Redis keeps: rates, leases, counters and nudges, in Lua beside its Python."""

@@ -1,0 +1,1 @@
+"""What mail is: addresses, envelopes, replies, headers, signatures. Bytes and values in, values out."""

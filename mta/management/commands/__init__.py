@@ -1,0 +1,1 @@
+"""Commands for operators, one a file; the work is done below."""

@@ -1,0 +1,1 @@
+"""Sockets: DNS and SMTP towards other people's servers."""

@@ -1,0 +1,1 @@
+"""Log and metrics, for every floor."""

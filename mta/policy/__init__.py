@@ -1,0 +1,1 @@
+"""Decisions: values in, values out; the clock and the dice are arguments."""

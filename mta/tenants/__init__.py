@@ -1,0 +1,1 @@
+"""Who may send: tenants, people, credentials, sending domains, streams."""

@@ -1,0 +1,1 @@
+"""Celery moves mail; nothing outside this folder knows Celery."""

@@ -1,0 +1,1 @@
+"""The four stages; none imports another."""
