@@ -1,0 +1,68 @@
+"""The outbox: one row per thing that happened, written with the state it tells of."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from mta.storage.checks import one_of
+from mta.storage.fields import EncryptedField, InstantField
+from mta.tenants.models import Tenant
+
+
+class Kind(models.TextChoices):
+    """Event kinds; a contract with those who read them."""
+
+    RECEPTION = "reception"
+    REJECTION = "rejection"
+    DELIVERY = "delivery"
+    DEFERRAL = "deferral"
+    BOUNCE = "bounce"
+    EXPIRATION = "expiration"
+    ADMIN_BOUNCE = "admin_bounce"
+    SUPPRESSION = "suppression"
+    OOB_BOUNCE = "oob_bounce"
+    COMPLAINT = "complaint"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+class Event(models.Model):
+    """Something that happened to a recipient; `data` holds the fields of the event contract."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = InstantField()
+    kind = models.CharField(max_length=16, choices=Kind)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
+    message_id = models.BigIntegerField()
+    recipient_id = models.BigIntegerField(db_index=True)
+    #: JSON of the other fields, as text: written in bulk, read by few.
+    data = models.TextField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["tenant", "id"], name="event_tenant_cursor")]
+        constraints = [one_of("kind", Kind.values, "event_kind_known")]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.kind}"
+
+
+class WebhookEndpoint(models.Model):
+    """Where a tenant wants its events sent."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="webhooks")
+    url = models.URLField(max_length=500)
+    #: Signs deliveries (Standard Webhooks), encrypted at rest.
+    secret = EncryptedField(editable=False)
+    #: Event kinds that are sent; empty is all.
+    kinds = models.JSONField(default=list, blank=True)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["tenant", "url"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "url"], name="webhook_url_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.url
