@@ -1,0 +1,116 @@
+"""The header section of a message, byte for byte.
+
+Rule 1: what is not added or removed on purpose stays as it came, folding and case included.
+Rule 2: input is in wire form (CRLF line ends), see wire.py.
+Rule 3: the header section ends at the blank line, or before the first line that is no field.
+"""
+
+import ipaddress
+import re
+from datetime import datetime
+from email.utils import format_datetime
+
+from mta.mail.address import Address, AddressError, parse_mailbox_list
+
+_FIELD = re.compile(rb"(?:([!-9;-~]+)[ \t]*:)?[^\n]*\n(?:[ \t][^\n]*\n)*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
+_DROPPED = frozenset({b"bcc", b"resent-bcc"})
+_POSTMARK = re.compile(rb">?From [^\n]*\n")
+
+
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    """(header section with its last CRLF, body); the blank line between belongs to neither."""
+    if raw.startswith(b"\r\n"):
+        return b"", raw[2:]
+    end = raw.find(b"\r\n\r\n")
+    if end < 0:
+        return raw, b""
+    return raw[: end + 2], raw[end + 4 :]
+
+
+def fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    """[(lower-case name, whole field with folding and CRLF)], in order.
+
+    A line that is no field has the name b"". Joined, the fields are the header section again.
+    """
+    if head and not head.endswith(b"\n"):
+        head += b"\r\n"
+    return [((match[1] or b"").lower(), match[0]) for match in _FIELD.finditer(head)]
+
+
+def value(field: bytes) -> bytes:
+    """What a whole field says: name removed, unfolded, outer blanks removed."""
+    return field.partition(b":")[2].replace(b"\r\n", b"").strip(b" \t")
+
+
+def complete(raw: bytes, *, date: datetime, message_id: str, received: bytes = b"") -> bytes:
+    """The message as it leaves: `received` on top, missing Date and Message-ID added, Bcc gone.
+
+    `message_id` is given without angle brackets. A header section that runs into the body without
+    a blank line gets one there, and a leading mbox "From " line goes, as sendmail does.
+    """
+    postmark = _POSTMARK.match(raw)
+    if postmark:
+        raw = raw[postmark.end() :]
+    head, body = split(raw)
+    found = fields(head)
+    names = [name for name, _ in found]
+    if b"" in names:
+        end = names.index(b"")
+        body = b"".join(field for _, field in found[end:]) + raw[len(head) :]
+        del found[end:], names[end:]
+    added = received
+    if b"date" not in names:
+        added += f"Date: {format_datetime(date)}\r\n".encode("ascii")
+    if b"message-id" not in names:
+        added += f"Message-ID: <{message_id}>\r\n".encode("ascii")
+    kept = b"".join(field for name, field in found if name not in _DROPPED)
+    return added + kept + b"\r\n" + body
+
+
+def count_hops(raw: bytes) -> int:
+    """How many Received fields there are; many mean a loop (RFC 5321 6.3)."""
+    return sum(name == b"received" for name, _ in fields(split(raw)[0]))
+
+
+def from_addresses(raw: bytes) -> list[Address]:
+    """The addresses of the From field; [] when it is absent, doubled or not plainly readable."""
+    found = [field for name, field in fields(split(raw)[0]) if name == b"from"]
+    if len(found) != 1:
+        return []
+    try:
+        return parse_mailbox_list(value(found[0]).decode("utf-8"))
+    except (AddressError, UnicodeDecodeError):
+        return []
+
+
+def received_field(
+    *, helo: str, peer: str, by: str, protocol: str, queue_id: str, at: datetime, for_: str | None
+) -> bytes:
+    """The trace field of RFC 5321 4.4, folded.
+
+    `peer` is the client's IP address or other name of it; `helo` is whatever it claimed; `for_` is
+    the forward path when there is one recipient, else None. Nothing given can break the field.
+    """
+    recipient = f"\r\n\tfor <{_printable(for_)}>" if for_ else ""
+    return (
+        f"Received: from {_safe(helo) or 'unknown'} ({_literal(peer)})\r\n"
+        f"\tby {_safe(by)} (Mailmill) with {_safe(protocol)} id {_safe(queue_id)}{recipient};\r\n"
+        f"\t{format_datetime(at)}\r\n"
+    ).encode()
+
+
+def _safe(text: str) -> str:
+    return _UNSAFE.sub("?", text[:255])
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:256])
+
+
+def _literal(peer: str) -> str:
+    try:
+        ip = ipaddress.ip_address(peer)
+    except ValueError:
+        return _safe(peer) or "unknown"
+    return f"[IPv6:{ip}]" if ip.version == 6 else f"[{ip}]"
