@@ -1,0 +1,108 @@
+# `make help` says what there is. Every target sets up what it needs: only make and Python 3.11 or
+# later have to be there (and their venv module, which Debian packages as python3-venv).
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check lint bench requirements clean
+.PHONY: test-unit test-state test-postgresql test-effects test-scenarios
+
+VENV := .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+# Pins carry no index of their own: pip asks the one that the machine is set up for.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP_INSTALL := $(PIP) install --quiet --no-warn-script-location
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n 2
+step = @printf '\n== %s\n' "$(1)"
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/dev.stamp ## Run the whole system against a fake world of mail servers (DEMO_EXIT=1: then stop)
+	@$(BIN)/python -m tests.demo
+
+run: $(VENV)/base.stamp ## Run the stack for real use until Ctrl-C
+	@exec $(MANAGE) up
+
+test: test-unit test-state test-postgresql test-effects test-scenarios ## Run all tests, quickest first
+	$(call step,make test: all tests passed)
+
+test-unit: $(VENV)/dev.stamp
+	$(call step,unit tests and properties)
+	@$(PYTEST) tests/unit tests/properties $(PARALLEL)
+
+test-state: $(VENV)/dev.stamp
+	$(call step,state tests on SQLite)
+	@$(PYTEST) tests/state $(PARALLEL)
+
+test-postgresql: $(VENV)/dev.stamp
+	$(call step,state tests on PostgreSQL)
+	@MAILMILL_TEST_BACKEND=postgresql $(PYTEST) tests/state $(PARALLEL)
+
+test-effects: $(VENV)/dev.stamp
+	$(call step,effects: real SMTP and Redis)
+	@$(PYTEST) tests/effects $(PARALLEL)
+
+test-scenarios: $(VENV)/dev.stamp
+	$(call step,scenarios: the whole stack)
+	@$(PYTEST) tests/scenarios
+
+check: lint test ## Run exactly what CI runs: lint, types, imports, Django's checks, tests
+	$(call step,make check: everything passed)
+
+# The data folder of Django's checks is a throw-away one: a check leaves no trace in var/.
+lint: $(VENV)/dev.stamp
+	$(call step,ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	$(call step,mypy --strict)
+	@$(BIN)/mypy .
+	$(call step,import contracts)
+	@$(BIN)/lint-imports
+	$(call step,Django: migrations and deployment checks)
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export MAILMILL_DATA_DIR="$$folder"; \
+	$(MANAGE) makemigrations --check; \
+	$(MANAGE) check --deploy --fail-level WARNING
+	$(call step,installed packages)
+	@$(PIP) check
+
+bench: $(VENV)/dev.stamp ## Measure campaign and relay; one JSON line each
+	@$(BIN)/python -m tests.bench
+
+requirements: $(VENV)/dev.stamp ## Compile requirements/*.in to pinned .txt (UPGRADE=1: newest versions)
+	@for name in base dev; do \
+		printf 'compiling requirements/%s.txt\n' "$$name"; \
+		$(BIN)/pip-compile --quiet --no-header --strip-extras --annotation-style=line \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+			$(if $(UPGRADE),--upgrade) --output-file "requirements/$$name.txt" "requirements/$$name.in"; \
+	done
+
+clean: ## Remove what was built and the demo's data, but never var/ itself
+	rm -rf $(VENV) var/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written only when its installation succeeded, so an interrupted one is done again.
+$(VENV)/dev.stamp: requirements/dev.txt $(BIN)/python
+	@echo "installing what development needs (requirements/dev.txt), about a minute"
+	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $(VENV)/base.stamp $@
+
+$(VENV)/base.stamp: requirements/base.txt $(BIN)/python
+	@echo "installing what Mailmill needs (requirements/base.txt), about a minute"
+	@$(PIP_INSTALL) -r requirements/base.txt
+	@touch $@
+
+$(BIN)/python:
+	@for python in python3.11 python3 python3.12 python3.13; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making $(VENV) with $$("$$python" --version)"; \
+			"$$python" -m venv --clear $(VENV) || { rm -rf $(VENV); \
+				echo "venv failed: install it (Debian: apt-get install python3-venv), run make again" >&2; \
+				exit 1; }; \
+			exit 0; \
+		fi; \
+	done; \
+	echo "Mailmill needs Python 3.11 or later: install it and run make again" >&2; exit 1
