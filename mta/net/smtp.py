@@ -5,6 +5,7 @@ ready. The dialogue itself is in smtp_pipeline, bytes and replies in smtp_protoc
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -152,7 +153,9 @@ async def _connect(target: Target) -> PipelinedProtocol:
         raise ConnectFailed("connect", None, text) from None
     except OSError as exc:
         sock.close()
-        raise ConnectFailed("connect", None, exc.strerror or str(exc)) from exc
+        # asyncio words it its own way and names the address again.
+        text = os.strerror(exc.errno) if exc.errno else str(exc)
+        raise ConnectFailed("connect", None, text) from exc
     except BaseException:
         sock.close()
         raise

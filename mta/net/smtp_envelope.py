@@ -76,6 +76,11 @@ class Envelope:
     mail: bytes
     rcpt: bytes
 
+    @property
+    def key(self) -> int:
+        """The transaction's."""
+        return self.transaction.key
+
 
 def parse_offer(lines: Sequence[str]) -> Offer:
     """The Offer in the lines of an EHLO reply, the greeting line first (RFC 5321 4.1.1.1)."""

@@ -9,6 +9,7 @@ Rule 4: 421 ends the connection; what the peer has not judged may go elsewhere a
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from mta.mail.reply import Reply
 from mta.mail.wire import dot_stuff
@@ -156,8 +157,7 @@ class Pipeline:
         attempted = not (answer.code == 421 and self._is_untried())
         self.answered += 1
         delivered = answer.code < 300
-        key = envelope.transaction.key
-        return Outcome(key, delivered, self._stage, answer, "", attempted)
+        return Outcome(envelope.key, delivered, self._stage, answer, "", attempted)
 
     def _is_untried(self) -> bool:
         """Whether the connection ended between messages, not at this one.
@@ -175,17 +175,22 @@ class Pipeline:
         on_outcome: OnOutcome,
     ) -> None:
         """The Outcome of everything not yet told: at most the first was really tried."""
-        said = broken.reply if broken.reply and broken.reply.code >= 400 else None
-        error = "" if said else broken.text
         attempted = not self._is_untried()
-        for item in ahead:
+        for item in chain(ahead, source):
             if isinstance(item, Outcome):
                 on_outcome(item)
                 continue
-            on_outcome(Outcome(item.transaction.key, False, self._stage, said, error, attempted))
+            said = self._said(broken)
+            error = "" if said else broken.text
+            on_outcome(Outcome(item.key, False, self._stage, said, error, attempted))
             attempted, self._stage = False, "mail"
-        for transaction in source:
-            on_outcome(Outcome(transaction.key, False, "mail", said, error, False))
+
+    def _said(self, broken: ConnectionBroken) -> Reply | None:
+        """What the peer said unasked, where it means something: 421, or no to half a content."""
+        reply = broken.reply
+        if reply and (reply.code == 421 or (reply.code >= 400 and self._stage == "data")):
+            return reply
+        return None
 
 
 def _tell_refused(ahead: Ahead, on_outcome: OnOutcome) -> None:

@@ -9,7 +9,7 @@ connection, `SILENCE` says nothing, a callable is asked with the argument of the
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class Peer:
 
     async def __aenter__(self) -> "Peer":
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=2**22)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -66,7 +66,7 @@ class Peer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def target(self, **changes: Any) -> Target:
-        values = {
+        values: dict[str, Any] = {
             "host": "peer.test",
             "address": "127.0.0.1",
             "port": self.port,
@@ -183,6 +183,3 @@ async def send(connection: Any, transactions: Iterable[Transaction]) -> list[Out
     outcomes: list[Outcome] = []
     await connection.deliver(transactions, outcomes.append)
     return outcomes
-
-
-Scenario = Callable[[], Any]
