@@ -1,5 +1,7 @@
 """What is put on the wire for one message, and what a peer is never asked."""
 
+from typing import Any
+
 import pytest
 
 from mta.mail.reply import Reply
@@ -11,7 +13,7 @@ FULL = parse_offer(
 
 
 def transaction(**changes):
-    values = {
+    values: dict[str, Any] = {
         "key": 7,
         "reverse_path": "a@sender.test",
         "forward_path": "b@receiver.test",
