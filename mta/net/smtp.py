@@ -105,8 +105,13 @@ class Connection:
         return not self._busy and not self._protocol.fault and self._protocol.is_connected
 
     def on_lost(self, callback: Callable[[], None] | None) -> None:
-        """Call `callback` in the loop when the connection is gone, whoever ended it."""
+        """Call `callback` in the loop when the connection is gone, whoever ended it.
+
+        At once when it is gone already; None: call nobody.
+        """
         self._protocol.on_lost = callback
+        if callback is not None and self._protocol.lost.done():
+            callback()
 
     async def deliver(
         self, transactions: Iterable[Transaction], on_outcome: Callable[[Outcome], None]
