@@ -1,0 +1,94 @@
+"""The door with the database behind it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+from mta.smtpd.submission import Caller, Submission
+from mta.spool.ids import new_id
+from mta.spool.inject import NewMessage, NewRecipient, inject
+from mta.tenants import credentials, senders
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_fresh_connection(function: Callable[P, R]) -> Callable[P, R]:
+    """A thread's database connection may have died since its last call: find out first."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        close_old_connections()
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+class DatabaseDoor:
+    """See Door."""
+
+    @on_fresh_connection
+    def authenticate(self, username: str, password: str) -> Caller | None:
+        found = credentials.caller_by_smtp(username, password)
+        if found is None:
+            return None
+        return Caller(
+            tenant_id=found.tenant_id,
+            tenant_name=found.tenant_name,
+            suspended=found.suspended,
+            may_send="send" in found.scopes,
+        )
+
+    @on_fresh_connection
+    def caller_for_network(self, domain: str) -> Caller | None:
+        owner = senders.owner_of(domain)
+        if owner is None:
+            return None
+        return Caller(owner.tenant_id, owner.tenant_name, suspended=owner.suspended)
+
+    @on_fresh_connection
+    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
+        return domain in senders.sender_domains(tenant_id)
+
+    @on_fresh_connection
+    def stream_id(self, tenant_id: int, name: str) -> int | None:
+        try:
+            return int(senders.stream_for(tenant_id, name).pk)
+        except senders.StreamUnknown:
+            return None
+
+    def new_id(self) -> int:
+        return new_id()
+
+    @on_fresh_connection
+    def store(self, submissions: Sequence[Submission]) -> None:
+        inject([new_message(submission) for submission in submissions])
+
+
+def new_message(submission: Submission) -> NewMessage:
+    """A submission as the spool takes it."""
+    return NewMessage(
+        tenant_id=submission.tenant_id,
+        stream_id=submission.stream_id,
+        reverse_path=submission.reverse_path,
+        sender_domain=submission.sender_domain,
+        content=submission.content,
+        kind="raw",
+        recipients=[
+            NewRecipient(address=each.address, notify=each.notify, orcpt=each.orcpt)
+            for each in submission.recipients
+        ],
+        origin="smtp",
+        subject=submission.subject,
+        campaign=submission.instructions.campaign,
+        tags=submission.instructions.tags,
+        metadata=submission.instructions.metadata,
+        smtputf8=submission.smtputf8,
+        envid=submission.envid,
+        ret=submission.ret,
+        message_id=submission.message_id,
+    )

@@ -1,0 +1,33 @@
+"""What the SMTP listener needs from the rest of the house, as one interface.
+
+Every method blocks and is called in threads, several at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from mta.smtpd.submission import Caller, Submission
+
+
+class Door(Protocol):
+    """The way in. The database stands behind it in service, a fake in the tests."""
+
+    def authenticate(self, username: str, password: str) -> Caller | None:
+        """Whom the credential belongs to; None when it is unknown, wrong, revoked or expired."""
+
+    def caller_for_network(self, domain: str) -> Caller | None:
+        """The tenant that mail of this sender domain belongs to; None when nobody owns it."""
+
+    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
+        """Whether the tenant may write this domain (A-label) as sender."""
+
+    def stream_id(self, tenant_id: int, name: str) -> int | None:
+        """The stream of that name, "" the default; None when there is none."""
+
+    def new_id(self) -> int:
+        """A message id; quick, called outside threads too."""
+
+    def store(self, submissions: Sequence[Submission]) -> None:
+        """Store all of them durably, or raise and store nothing."""

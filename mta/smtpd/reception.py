@@ -1,0 +1,237 @@
+"""Answers the questions of one SMTP session: who is it, may it send this, is it stored.
+
+Rule 1: whoever did not authenticate sends for the tenant that owns the domain of MAIL FROM; the
+        listener lets only allowed networks come that far.
+Rule 2: the domains of MAIL FROM and of From both belong to the tenant; `<>` is allowed (RFC 5321
+        4.5.5), then From decides.
+Rule 3: a database that cannot be asked is answered with 451, never with a guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mta.mail import headers, ids, smtp_message
+from mta.mail import smtp_replies as replies
+from mta.mail.reply import Reply
+from mta.mail.smtp_events import Authenticate, Envelope, MessageReceived, SenderOffered
+from mta.mail.smtp_message import Prepared
+from mta.mail.smtp_session import Session
+from mta.smtpd.hub import Hub
+from mta.smtpd.lookups import Failed
+from mta.smtpd.submission import Caller, Submission
+
+log = logging.getLogger(__name__)
+
+UNAVAILABLE: Final = Reply(451, "4.3.0", "Temporary failure here; try again later")
+AUTH_UNAVAILABLE: Final = Reply(454, "4.7.0", "Temporary authentication failure")
+SUSPENDED: Final = Reply(550, "5.7.1", "Sending is suspended for this tenant")
+NO_SCOPE: Final = Reply(550, "5.7.1", 'This credential lacks the scope "send"')
+
+#: Names a password in the memory of look-ups without keeping it.
+_SECRET: Final = secrets.token_bytes(32)
+
+Step = Callable[[Any], None]
+
+
+class Reception:
+    """One per session; `go_on` is called after each answer."""
+
+    def __init__(self, hub: Hub, session: Session, peer: str, go_on: Callable[[], None]) -> None:
+        self._hub = hub
+        self._session = session
+        self._peer = peer
+        self._go_on = go_on
+        #: Set by AUTH, for all mail of the session.
+        self._authenticated: Caller | None = None
+        #: Whom the open transaction belongs to; None: not known before From is read.
+        self._caller: Caller | None = None
+
+    def authenticate(self, asked: Authenticate) -> None:
+        """AUTH came with a user name and password."""
+        door, name, password = self._hub.door, asked.username, asked.password
+        secret = f"{name}\0{password}".encode()
+        key = ("auth", hmac.new(_SECRET, secret, hashlib.sha256).digest())
+        self._hub.lookups.ask(key, lambda: door.authenticate(name, password), self._authentication)
+
+    def _authentication(self, caller: Caller | Failed | None) -> None:
+        if isinstance(caller, Failed):
+            self._refuse(AUTH_UNAVAILABLE)
+        elif caller is None:
+            log.info("authentication refused, client %s", self._peer)
+            self._refuse(replies.AUTH_REFUSED)
+        elif not caller.may_send:
+            self._refuse(NO_SCOPE)
+        else:
+            self._authenticated = caller
+            self._accept()
+
+    def offer(self, asked: SenderOffered) -> None:
+        """MAIL came."""
+        self._caller = self._authenticated
+        if asked.reverse_path is None:
+            self._refuse(SUSPENDED) if self._is_suspended() else self._accept()
+            return
+        domain = asked.reverse_path.domain
+        if self._caller is None:
+            self._ask_owner(domain, lambda _caller: self._accept())
+        elif self._is_suspended():
+            self._refuse(SUSPENDED)
+        else:
+            self._ask_sender(self._caller, iter((domain,)), self._accept)
+
+    def _is_suspended(self) -> bool:
+        return self._caller is not None and self._caller.suspended
+
+    def take(self, received: MessageReceived) -> None:
+        """The content is complete."""
+        hub, envelope = self._hub, received.envelope
+        message_id = hub.door.new_id()
+        queue_id = ids.encode(message_id)
+        now = datetime.now(UTC)
+        only = envelope.recipients[0].address if len(envelope.recipients) == 1 else None
+        prepared = smtp_message.prepare(
+            received.content,
+            received=headers.received_field(
+                helo=self._session.helo,
+                peer=self._peer,
+                by=hub.config.hostname,
+                protocol=self._session.protocol,
+                queue_id=queue_id,
+                at=now,
+                for_=str(only) if only else None,
+            ),
+            date=now,
+            message_id=f"{queue_id}@{hub.config.hostname}",
+        )
+        if isinstance(prepared, Reply):
+            self._refuse(prepared)
+        elif self._caller is None:
+            domain = prepared.from_domains[0]
+            self._ask_owner(domain, lambda _: self._check_from(message_id, envelope, prepared))
+        else:
+            self._check_from(message_id, envelope, prepared)
+
+    def _check_from(self, message_id: int, envelope: Envelope, prepared: Prepared) -> None:
+        caller = self._known_caller()
+        self._ask_sender(
+            caller,
+            iter(prepared.from_domains),
+            lambda: self._choose_stream(message_id, envelope, prepared),
+        )
+
+    def _choose_stream(self, message_id: int, envelope: Envelope, prepared: Prepared) -> None:
+        caller, door = self._known_caller(), self._hub.door
+        name = prepared.instructions.stream
+
+        def chosen(stream_id: int | Failed | None) -> None:
+            if isinstance(stream_id, Failed):
+                self._refuse(UNAVAILABLE)
+            elif stream_id is None:
+                text = f"There is no stream named {name[:63] or 'default'}: see X-Mailmill-Stream"
+                self._refuse(Reply(550, "5.6.0", ascii_text(text)))
+            else:
+                self._store(submission(message_id, caller, stream_id, envelope, prepared))
+
+        key = ("stream", caller.tenant_id, name)
+        self._hub.lookups.ask(key, lambda: door.stream_id(caller.tenant_id, name), chosen)
+
+    def _store(self, message: Submission) -> None:
+        def stored(error: Exception | None) -> None:
+            if error is not None:
+                self._refuse(UNAVAILABLE)
+            else:
+                self._accept(f"Queued as {ids.encode(message.message_id)}")
+
+        self._hub.storekeeper.submit(message, stored)
+
+    def _known_caller(self) -> Caller:
+        if self._caller is None:
+            raise RuntimeError("the transaction belongs to nobody")
+        return self._caller
+
+    def _ask_owner(self, domain: str, then: Step) -> None:
+        """Whom does mail of this domain belong to? Go on with then, or refuse."""
+        door = self._hub.door
+
+        def known(caller: Caller | Failed | None) -> None:
+            if isinstance(caller, Failed):
+                self._refuse(UNAVAILABLE)
+            elif caller is None:
+                self._refuse(not_yours(domain, "any tenant here"))
+            elif caller.suspended:
+                self._refuse(SUSPENDED)
+            else:
+                self._caller = caller
+                then(caller)
+
+        self._hub.lookups.ask(("owner", domain), lambda: door.caller_for_network(domain), known)
+
+    def _ask_sender(self, caller: Caller, domains: Iterator[str], then: Callable[[], None]) -> None:
+        """May the tenant write these domains? Go on with then after the last, or refuse."""
+        domain = next(domains, None)
+        if domain is None:
+            then()
+            return
+        door = self._hub.door
+
+        def known(allowed: bool | Failed) -> None:
+            if isinstance(allowed, Failed):
+                self._refuse(UNAVAILABLE)
+            elif not allowed:
+                self._refuse(not_yours(domain, f"tenant {caller.tenant_name}"))
+            else:
+                self._ask_sender(caller, domains, then)
+
+        key = ("sender", caller.tenant_id, domain)
+        self._hub.lookups.ask(key, lambda: door.sender_allowed(caller.tenant_id, domain), known)
+
+    def _accept(self, text: str = "") -> None:
+        # the session may have ended (time-out, lost connection) while the question was open
+        if self._session.waiting:
+            self._session.accept(text)
+            self._go_on()
+
+    def _refuse(self, reply: Reply) -> None:
+        if self._session.waiting:
+            if reply.code >= 500:
+                log.info("refused, client %s: %s", self._peer, reply)
+            self._session.refuse(reply)
+            self._go_on()
+
+
+def not_yours(domain: str, owner: str) -> Reply:
+    """The refusal that tells a sender what to add."""
+    text = f"{domain} is not a sending domain of {owner}; add it before sending as it"
+    return Reply(550, "5.7.1", ascii_text(text))
+
+
+def ascii_text(text: str) -> str:
+    """Text that may stand in a reply."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)
+
+
+def submission(
+    message_id: int, caller: Caller, stream_id: int, envelope: Envelope, prepared: Prepared
+) -> Submission:
+    """Everything that is known of a message, for the spool."""
+    return Submission(
+        message_id=message_id,
+        tenant_id=caller.tenant_id,
+        stream_id=stream_id,
+        reverse_path=str(envelope.reverse_path) if envelope.reverse_path else "",
+        sender_domain=prepared.from_domains[0],
+        content=prepared.content,
+        recipients=tuple(envelope.recipients),
+        subject=prepared.subject,
+        instructions=prepared.instructions,
+        smtputf8=envelope.smtputf8,
+        envid=envelope.envid,
+        ret=envelope.ret,
+    )

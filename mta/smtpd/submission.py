@@ -1,0 +1,41 @@
+"""A message between the SMTP session and the spool, and whoever hands it in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mta.mail.smtp_events import EnvelopeRecipient
+from mta.mail.smtp_message import Instructions
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a session sends."""
+
+    tenant_id: int
+    tenant_name: str
+    #: The tenant may not send now.
+    suspended: bool = False
+    #: The credential has the scope "send"; clients of an allowed network have it.
+    may_send: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One message with everything the spool wants to know."""
+
+    message_id: int
+    tenant_id: int
+    stream_id: int
+    #: "" is the null reverse path.
+    reverse_path: str
+    sender_domain: str
+    content: bytes = field(repr=False)
+    recipients: Sequence[EnvelopeRecipient]
+    subject: str
+    instructions: Instructions
+    smtputf8: bool
+    #: As given in MAIL: xtext, "FULL" or "HDRS".
+    envid: str
+    ret: str
