@@ -17,15 +17,21 @@ Value = TypeVar("Value")
 POLL = 0.02
 
 
-def wait_until(condition: Callable[[], Value], timeout: float, what: str) -> Value:
-    """The first true value of `condition`; AssertionError names `what` after `timeout` seconds."""
+def wait_until(
+    condition: Callable[[], Value], timeout: float, what: str | Callable[[], object]
+) -> Value:
+    """The first true value of `condition`; AssertionError names `what` after `timeout` seconds.
+
+    A callable `what` is asked at the end, for a log that is still growing.
+    """
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {timeout:g} s: {said}")
         time.sleep(POLL)
 
 
@@ -33,8 +39,8 @@ class ChildProcess:
     """A process in a session of its own; as a context manager it is stopped at the end.
 
     `output` is the file that takes standard output and error. Children left at interpreter exit
-    are killed with all their descendants; a child that must not outlive a killed test run needs
-    `hold_stdin` and must stop at the end of its input.
+    are killed with all their descendants unless they are `outlives`; a child that must not
+    outlive a killed test run needs `hold_stdin` and must stop at the end of its input.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class ChildProcess:
         cwd: Path | None = None,
         hold_stdin: bool = False,
         user: str | None = None,
+        outlives: bool = False,
     ) -> None:
         self.argv = [str(word) for word in argv]
         self.output = output
@@ -63,7 +70,8 @@ class ChildProcess:
                 group=None if user is None else user_group(user),
                 extra_groups=None if user is None else (),
             )
-        atexit.register(self.kill)
+        if not outlives:
+            atexit.register(self.kill)
 
     @property
     def pid(self) -> int:
@@ -78,7 +86,11 @@ class ChildProcess:
 
     def wait_for_log(self, text: str, timeout: float) -> None:
         """AssertionError with the end of the log when the process ends or time is up first."""
-        wait_until(lambda: text in self.log() or not self.running, timeout, f"{text!r} in {self}")
+        wait_until(
+            lambda: text in self.log() or not self.running,
+            timeout,
+            lambda: f"{text!r} in the output of {self}",
+        )
         if text not in self.log():
             raise AssertionError(f"{self} ended without {text!r}")
 

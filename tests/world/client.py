@@ -89,7 +89,11 @@ class World:
         if count_only:
             words.append("--count-only")
         child = ChildProcess(words, output=folder / "world.log", cwd=ROOT, hold_stdin=True)
-        wait_until(lambda: ready.exists() or not child.running, START_TIMEOUT, f"start of {child}")
+        wait_until(
+            lambda: ready.exists() or not child.running,
+            START_TIMEOUT,
+            lambda: f"the start of {child}",
+        )
         if not ready.exists():
             raise AssertionError(f"the fake world did not start: {child}")
         return cls(json.loads(ready.read_text()), child, None if state else folder)
@@ -203,11 +207,26 @@ class World:
         return count
 
     def add_site(
-        self, domain: str, name: str = "accept", hosts: Sequence[str] = (), **options: Any
+        self,
+        domain: str,
+        name: str = "accept",
+        hosts: Sequence[str] = (),
+        *,
+        also: Sequence[str] = (),
+        **options: Any,
     ) -> list[str]:
-        """A new domain with MX hosts of these names (default mx1.<domain>); their addresses."""
+        """A new domain with MX hosts of these names (default mx1.<domain>); their addresses.
+
+        Its peers take mail for the domain, everything below it and the domains in `also` ("*" for
+        all), for which `set_records` then points an MX here.
+        """
         addresses: list[str] = self.ask(
-            "add_site", domain=domain, name=name, hosts=list(hosts), options=options
+            "add_site",
+            domain=domain,
+            name=name,
+            hosts=list(hosts),
+            also=list(also),
+            options=options,
         )
         return addresses
 

@@ -64,9 +64,9 @@ class Control:
         await self.world.set_behaviour(domain, make(name, options))
 
     async def do_add_site(
-        self, domain: str, name: str, hosts: list[str], options: dict[str, Any]
+        self, domain: str, name: str, hosts: list[str], also: list[str], options: dict[str, Any]
     ) -> list[str]:
-        return await self.world.add_site(domain, make(name, options), hosts)
+        return await self.world.add_site(domain, make(name, options), hosts, also)
 
     async def do_release(self, domain: str) -> int:
         return self.world.sites[domain].release()

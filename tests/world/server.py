@@ -115,7 +115,9 @@ class FakeWorld:
         self.sites[domain].change(behaviour)
         await self.listen()
 
-    async def add_site(self, domain: str, behaviour: Behaviour, names: list[str]) -> list[str]:
+    async def add_site(
+        self, domain: str, behaviour: Behaviour, names: list[str], also: Iterable[str]
+    ) -> list[str]:
         """A new domain with one MX host per name (mx1.<domain> when none), their addresses."""
         self.added += 1
         names = names or [f"mx1.{domain}"]
@@ -125,7 +127,7 @@ class FakeWorld:
         )
         if domain in self.sites:
             raise LookupError(f"there is a site {domain} already")
-        self.sites[domain] = Site(domain, hosts, behaviour, self.ledger)
+        self.sites[domain] = Site(domain, hosts, behaviour, self.ledger, frozenset(also))
         self.zones.add(mail_exchangers(domain, *hosts))
         await self.listen()
         return [host.address for host in hosts]
