@@ -1,11 +1,9 @@
 """One SMTP connection on the receiving side (RFC 5321, 2920, 1870, 6152, 6531, 3207).
 
-Rule 1: no coroutine; all replies to one read leave in one write, which is what lets one process
-take 10,000 msg/s.
-Rule 2: strict where a sender must not err: bare CR or LF, NUL, lines over 998 octets, 8-bit
-content that MAIL did not announce, commands out of order, and content after STARTTLS in the same
-write are refused, never repaired.
-Rule 3: what befalls the sender is the site's decision (`site.py`).
+Rule 1: strict where a sender must not err: malformed content (`content.py`), commands out of
+order, parameters that were not offered, and commands behind STARTTLS in the same write are
+refused, never repaired.
+Rule 2: no coroutine but the TLS handshake; see `conversation.py`.
 """
 
 from __future__ import annotations
@@ -13,33 +11,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import cast
 
+from tests.world.content import fault, without_stuffing
+from tests.world.conversation import Conversation
 from tests.world.site import Site
 
-MAX_COMMAND = 4096
-MAX_LINE = 998
-LINGER = 1.0
 END = b"\r\n.\r\n"
 
 
-class Peer(asyncio.Protocol):
+class Peer(Conversation):
     def __init__(self, site: Site, number: int, host: str, context: ssl.SSLContext) -> None:
-        self.site = site
+        super().__init__(site)
         self.number = number
         self.host = host
         self.context = context
-        # Set by connection_made, before anything else can happen.
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]
-        self.client = self.address = ""
-        self.buffer = bytearray()
-        self.replies: list[bytes] = []
-        self.waiting = False
-        self.gone = False
-        self.greeted = self.tls = self.in_data = self.handshake = False
+        self.greeted = self.tls = False
+        #: A handshake has been promised that will fail.
+        self.broken_tls = False
         self.messages = self.scanned = 0
         self.data_seen = False
-        self.farewell: asyncio.TimerHandle | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -47,119 +37,15 @@ class Peer(asyncio.Protocol):
         self.recipients: list[tuple[str, str]] = []
         self.eight_bit = self.smtputf8 = False
 
-    # The connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.client = transport.get_extra_info("peername")[0]
-        self.address = transport.get_extra_info("sockname")[0]
-        room = self.site.opened(self, self.client)
-        if not room:
-            self.refuse("connect", "421 4.7.0 Too many connections")
-        elif not self.troubled("connect", "", self.greet):
-            self.greet()
-        self.flush()
-
     def greet(self) -> None:
         self.say(f"220 {self.host} ESMTP")
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.gone = True
-        self.site.closed(self, self.client)
-        self.site.held.pop(self, None)
-        if self.farewell is not None:
-            self.farewell.cancel()
-
-    def cut(self) -> None:
-        """Hang up at once, with a reset."""
-        self.waiting = self.gone = True
-        self.replies.clear()
-        self.transport.abort()
-
-    def close(self) -> None:
-        """Hang up after what was said.
-
-        What the client has already pipelined is read and thrown away for a while: closing a
-        socket that holds unread data sends a reset, and that would destroy our last reply on its
-        way.
-        """
-        self.flush()
-        self.waiting = self.gone = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.farewell = asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
-        else:
-            self.transport.close()
-
     def data_received(self, data: bytes) -> None:
-        if self.gone:
-            return
-        if self.handshake:
+        if self.broken_tls and not self.gone:
             self.transport.write(b"this is not TLS\r\n")
             self.close()
-            return
-        self.buffer += data
-        if not self.waiting:
-            self.run()
-
-    def run(self) -> None:
-        """Work off what has been read, as far as nothing makes us wait."""
-        while not self.waiting:
-            if self.in_data:
-                if not self.take_content():
-                    break
-            elif (end := self.buffer.find(b"\r\n")) >= 0:
-                line = bytes(self.buffer[:end])
-                del self.buffer[: end + 2]
-                self.command(line)
-            elif len(self.buffer) > MAX_COMMAND:
-                self.say("500 5.5.2 Line too long")
-                self.close()
-            else:
-                break
-        self.flush()
-
-    def flush(self) -> None:
-        if self.replies and not self.gone:
-            self.transport.write(b"".join(self.replies))
-        self.replies.clear()
-
-    def say(self, reply: str) -> None:
-        self.replies.append(reply.encode() + b"\r\n")
-
-    def refuse(self, stage: str, reply: str) -> None:
-        self.site.refusals[f"{stage} {reply[:3]}"] += 1
-        self.say(reply)
-        if reply.startswith("421"):
-            self.close()
-
-    def go_on_later(self, go_on: Callable[[], None]) -> Callable[[], None]:
-        """Read no further now; the value returned carries out `go_on` and resumes."""
-        self.flush()
-        self.waiting = True
-
-        def resume() -> None:
-            if not self.gone:
-                self.waiting = False
-                go_on()
-                self.run()
-
-        return resume
-
-    def troubled(self, stage: str, key: str, go_on: Callable[[], None]) -> bool:
-        """True when the site makes trouble here; `go_on` is what happens when it lets go."""
-        match self.site.trouble(stage, key):
-            case "reply":
-                self.refuse(stage, self.site.behaviour.reply)
-            case "drop":
-                self.flush()
-                self.site.refusals[f"{stage} drop"] += 1
-                self.cut()
-            case "hold":
-                self.site.held[self] = self.go_on_later(go_on)
-            case _:
-                return False
-        return True
+        else:
+            super().data_received(data)
 
     # Commands
 
@@ -308,7 +194,7 @@ class Peer(asyncio.Protocol):
             return self.refuse("starttls", "421 5.5.1 Commands behind STARTTLS")
         if mode == "broken":
             self.site.refusals["starttls broken"] += 1
-            self.handshake = True
+            self.broken_tls = True
             self.say("220 2.0.0 Ready to start TLS")
             return None
         self.waiting = True
@@ -361,9 +247,7 @@ class Peer(asyncio.Protocol):
 
     def judge(self, content: bytes, key: str) -> None:
         """Decide on a complete message, record it, answer."""
-        if content.startswith(b"..") or b"\r\n.." in content:
-            # RFC 5321 4.5.2: the first dot of a line that begins with one goes.
-            content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
+        content = without_stuffing(content)
         size = self.site.behaviour.size
         problem = fault(content, eight_bit=self.eight_bit or self.smtputf8)
         if not problem and size and len(content) > size:
@@ -407,20 +291,6 @@ class Peer(asyncio.Protocol):
 
     def thank(self) -> None:
         self.say(f"250 2.0.0 Ok: queued as {self.number}.{self.messages}")
-
-
-def fault(content: bytes, *, eight_bit: bool) -> str:
-    """The refusal a message earns by its form, "" when it is well formed."""
-    lines = content.split(b"\r\n")
-    if len(lines) - 1 != content.count(b"\n") or len(lines) - 1 != content.count(b"\r"):
-        return "550 5.6.11 Bare CR or LF"
-    if b"\0" in content:
-        return "550 5.6.11 NUL in the message"
-    if max(map(len, lines)) > MAX_LINE:
-        return "500 5.6.0 Line longer than 998 octets"
-    if not eight_bit and not content.isascii():
-        return "554 5.6.3 8-bit content was not announced"
-    return ""
 
 
 COMMANDS: dict[bytes, Callable[[Peer, bytes], None]] = {
