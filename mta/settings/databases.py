@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 # synchronous=FULL: a commit is on disk before 250 is said; WAL lets readers run beside the writer.
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-    "PRAGMA mmap_size=268435456; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=4000;"
+    "PRAGMA mmap_size=268435456; PRAGMA cache_size=-4096; PRAGMA wal_autocheckpoint=4000;"
 )
 
 
@@ -38,6 +38,7 @@ def sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
+        # Each of a worker's threads keeps its connection: small caches, the file is mapped.
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             # IMMEDIATE: a writer queues at BEGIN instead of failing in the middle.
@@ -50,7 +51,7 @@ def sqlite(path: Path) -> dict[str, Any]:
 
 def postgresql(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -58,7 +59,8 @@ def postgresql(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": options.pop("port", "") or str(parts.port or ""),
-        "CONN_MAX_AGE": None,
+        # Hundreds of threads share a few connections: each is given back when its work is done.
+        "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": options,
+        "OPTIONS": {**options, "pool": {"min_size": 1, "max_size": 20, "timeout": 30}},
     }

@@ -101,7 +101,7 @@ class Env:
 
 
 def host_port(value: str, default_port: int | None = None) -> HostPort:
-    """Split "host:port" ("[v6]:port" for IPv6); ValueError when it is not an address with a port."""
+    """Split "host:port" ("[v6]:port" for IPv6); ValueError when it is no address with a port."""
     host, _, port = value.rpartition(":")
     if default_port is not None and (not host or value.endswith("]")):
         host, port = value, str(default_port)

@@ -1,4 +1,4 @@
-"""The spool: what we owe the world. Hot columns are numbers; claim and settle write them in bulk."""
+"""The spool: what we owe the world. Hot columns are numbers that claim and settle write in bulk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that the hot path reads as plain numbers and bytes, and that the admin reads as values."""
+"""Columns that the hot path reads as numbers and bytes, and the admin as values."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class InstantField(IntegerBase):
         return "" if value is None else value.isoformat()
 
     @property
-    def validators(self) -> list[Any]:  # type: ignore[override]  # no integer ranges on an instant
+    def validators(self) -> list[Any]:  # no integer ranges on an instant
         return []
 
-    def formfield(self, **kwargs: Any) -> forms.Field | None:  # type: ignore[override]  # stub names the int field
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
         kwargs.setdefault("form_class", forms.DateTimeField)
         return models.Field.formfield(self, **kwargs)
 

@@ -30,3 +30,9 @@ def write(work: Callable[[], T]) -> T:
                 raise
             time.sleep(random.uniform(0.01, 0.05) * (attempt + 1))
     raise AssertionError("unreachable")
+
+
+def let_go() -> None:
+    """Give a pooled connection back before waiting for something slow; SQLite's stays open."""
+    if connection.vendor == "postgresql":
+        connection.close()

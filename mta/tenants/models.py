@@ -49,7 +49,7 @@ class Role(models.TextChoices):
 
 
 class User(AbstractUser):
-    """A person. Operators see everything; marketers see and change what belongs to their tenants."""
+    """A person. Operators see everything, marketers what belongs to their tenants."""
 
     role = models.CharField(max_length=16, choices=Role, default=Role.MARKETER)
     tenants = models.ManyToManyField(Tenant, blank=True, related_name="people")

@@ -1,0 +1,125 @@
+"""A batch: recipients of one lane that travel the four stages together.
+
+Each stage returns the batch with a little more knowledge: resolve adds the path, sign the
+signatures, deliver the outcomes. What crosses the broker is ids, small scalars and signatures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+#: Written into every batch; a worker of another version refuses what it does not know.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The egress path of a batch: from which source, to which hosts, under which limits."""
+
+    site: str
+    provider: str
+    #: (MX name, its addresses), best first.
+    hosts: tuple[tuple[str, tuple[str, ...]], ...]
+    source_id: int
+    source_name: str
+    source_address: str
+    ehlo_name: str
+    tls: str
+    connections: int
+    messages_per_connection: int
+    #: 0 is without limit.
+    messages_per_second: float
+    burst: int
+    #: Messages a day that the warmup admits to this provider; None when warm.
+    day_cap: int | None
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one recipient met; instants in milliseconds, `stage` as in mta.net.smtp_envelope."""
+
+    recipient_id: int
+    #: "" for a reply to classify; "postponed" or "suppressed" when there was no attempt.
+    kind: str
+    stage: str
+    #: Text of the reply without its codes, or our own words when there was none.
+    reply: str
+    #: 0 when nothing was answered.
+    code: int = 0
+    enhanced: str = ""
+    mx_host: str = ""
+    mx_address: str = ""
+    tls: str = ""
+    at: int = 0
+    took_ms: int = 0
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One claim on its way; `token` is the claim's."""
+
+    token: int
+    lane_id: int
+    tenant_id: int
+    stream_id: int
+    domain: str
+    recipient_ids: tuple[int, ...]
+    claimed_at: int
+    #: The lane's window when it was claimed, and whether more was due behind.
+    window: int = 100
+    busy: bool = False
+    #: Retried mail keeps its source (greylisting).
+    bound_source_id: int | None = None
+    path: Path | None = None
+    #: Signature fields by recipient, in the order of recipient_ids; "" where unsigned.
+    signatures: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    version: int = field(default=VERSION)
+
+    def decided(self) -> set[int]:
+        """Recipients whose outcome is known."""
+        return {outcome.recipient_id for outcome in self.outcomes}
+
+    def with_outcomes(self, *more: Outcome) -> Batch:
+        return replace(self, outcomes=(*self.outcomes, *more))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; `from_json` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Batch:
+        """The batch; ValueError for another version, TypeError for unknown fields."""
+        if values.get("version") != VERSION:
+            raise ValueError(
+                f"batch version {values.get('version')!r}, this worker speaks {VERSION}: "
+                "restart the workers of one release together"
+            )
+        path = values["path"]
+        if path is not None:
+            hosts = tuple((name, tuple(addresses)) for name, addresses in path["hosts"])
+            path = Path(**{**path, "hosts": hosts})
+        return cls(
+            **{
+                **values,
+                "recipient_ids": tuple(values["recipient_ids"]),
+                "signatures": tuple(values["signatures"]),
+                "outcomes": tuple(outcome_of(row) for row in values["outcomes"]),
+                "path": path,
+            }
+        )
+
+
+def outcome_of(row: Outcome | dict[str, Any] | list[Any]) -> Outcome:
+    """An outcome from its JSON: an object in messages, a list in the journal."""
+    if isinstance(row, Outcome):
+        return row
+    return Outcome(**row) if isinstance(row, dict) else Outcome(*row)
+
+
+def outcome_row(outcome: Outcome) -> list[Any]:
+    """The journal's short form."""
+    return [getattr(outcome, name) for name in Outcome.__slots__]

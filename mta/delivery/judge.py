@@ -1,0 +1,109 @@
+"""Classify and settle: replies become verdicts, verdicts become states, and the lane goes on."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+import redis
+
+from mta import wiring
+from mta.delivery.batch import Batch, Outcome
+from mta.limits.egress import Slot
+from mta.mail.reply import Reply
+from mta.policy.retry import RetrySchedule
+from mta.spool import inject
+from mta.spool.result import Context, Owned, Result
+from mta.spool.settle import Summary, settle
+from mta.spool.streams import stream_facts
+
+log = logging.getLogger(__name__)
+
+
+def judge(batch: Batch, rng: random.Random) -> Summary:
+    """Settle the batch's outcomes in one transaction, free its slot and wake the dispatcher."""
+    facts = stream_facts(batch.stream_id)
+    path = batch.path
+    context = Context(
+        token=batch.token,
+        tenant_id=batch.tenant_id,
+        tenant_name=facts.tenant_name,
+        stream_id=batch.stream_id,
+        stream_name=facts.name,
+        lane_id=batch.lane_id,
+        site=path.site if path else "",
+        provider=path.provider if path else "",
+        source_id=path.source_id if path else None,
+        source_name=path.source_name if path else "",
+        window=batch.window,
+        sends_dsn=facts.sends_dsn,
+        hostname=wiring.config().hostname,
+    )
+
+    def schedule(_: Owned) -> RetrySchedule:
+        return wiring.retry_schedule(facts.retry_steps, facts.life_seconds)
+
+    results = [result_of(outcome, context.provider) for outcome in batch.outcomes]
+    summary = settle(context, results, schedule, rng)
+    free(batch, summary)
+    return summary
+
+
+def free(batch: Batch, summary: Summary) -> None:
+    """Give back the batch's place under way and count; Redis being away loses only statistics."""
+    try:
+        wiring.limits().release(slots(batch.token, batch.domain))
+        counted = {f"recipients:{name}": n for name, n in summary.by_outcome.items()}
+        wiring.counters().add({**counted, "batches:settled": 1, "dsns": summary.dsns})
+    except redis.RedisError as error:
+        log.warning("slot of a settled batch not freed: %s", type(error).__name__)
+    inject.ring()
+
+
+def slots(token: int, domain: str) -> list[Slot]:
+    """A batch's place among all batches under way, and among those of its domain."""
+    config = wiring.config()
+    ttl = config.claim_seconds * 1.5
+    return [
+        Slot("batches", config.max_batches, str(token), ttl),
+        Slot(f"batches:{domain}", config.max_batches_per_domain, str(token), ttl),
+    ]
+
+
+def result_of(outcome: Outcome, provider: str) -> Result:
+    """What the reply means for this recipient."""
+    text = reply_text(outcome)
+    if outcome.kind:
+        return Result(
+            outcome.recipient_id, outcome.kind, reply=text, stage=outcome.stage, at=outcome.at,
+            took_ms=outcome.took_ms, until=outcome.until,
+        )  # fmt: skip
+    verdict = wiring.classifier().classify(
+        Reply(outcome.code, outcome.enhanced, outcome.reply),
+        stage=outcome.stage,
+        provider=provider,
+    )
+    return Result(
+        recipient_id=outcome.recipient_id,
+        outcome=verdict.outcome,
+        reply=text,
+        code=outcome.code,
+        enhanced=outcome.enhanced,
+        stage=outcome.stage,
+        bounce_class=verdict.bounce_class,
+        permanent=verdict.permanent,
+        scope=verdict.scope,
+        action=verdict.action,
+        rule=verdict.rule,
+        mx_host=outcome.mx_host,
+        mx_address=outcome.mx_address,
+        tls=outcome.tls,
+        at=outcome.at,
+        took_ms=outcome.took_ms,
+    )
+
+
+def reply_text(outcome: Outcome) -> str:
+    """The reply as people read it."""
+    words = [str(outcome.code) if outcome.code else "", outcome.enhanced, outcome.reply]
+    return " ".join(word for word in words if word)

@@ -1,0 +1,62 @@
+"""The sockets of a worker process: one loop, one resolver, one sender, made at first use."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from mta import wiring
+from mta.delivery.connect import Connector
+from mta.delivery.custody import Custody
+from mta.delivery.send import Sender
+from mta.net.dns import ResolveError, Resolver, Route
+from mta.net.loop import LoopThread
+from mta.net.tls import client_context
+
+_lock = threading.Lock()
+_sender: list[Sender] = []
+
+
+@cache
+def loop() -> LoopThread:
+    """The event loop of this process, running in its own thread."""
+    thread = LoopThread()
+    thread.start()
+    return thread
+
+
+@cache
+def _resolver() -> Resolver:
+    return wiring.resolver()
+
+
+def route_to(domain: str) -> Route | ResolveError:
+    """The MX route of a domain, or why there is none."""
+    try:
+        return loop().run(_resolver().route(domain))
+    except ResolveError as error:
+        return error
+
+
+def open_sender(custody: Custody) -> Sender:
+    """Make this process's sender; its leases are kept alive by the custody."""
+    config = wiring.config()
+    connector = Connector(
+        loop(),
+        wiring.limits(),
+        wiring.memory(),
+        port=config.remote_smtp_port,
+        tls_context=client_context(config.ca_file or None),
+    )
+    custody.leases = connector.leases
+    sender = Sender(connector, wiring.limits(), custody)
+    with _lock:
+        _sender[:] = [sender]
+    return sender
+
+
+def sender() -> Sender:
+    """The sender of this process; RuntimeError in a process that is no deliver worker."""
+    if not _sender:
+        raise RuntimeError("this process sends no mail: start it with `manage.py worker deliver`")
+    return _sender[0]

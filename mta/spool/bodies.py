@@ -1,0 +1,100 @@
+"""Contents of messages: stored once, small on disk, kept ready in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import zstandard
+from django.conf import settings
+from django.db import connection
+
+from mta.mail.compose import Composer, Spec
+from mta.spool.models import Body, BodyKind
+from mta.storage import secrets
+
+#: Bytes of plain content that one process keeps ready.
+CACHE_BYTES = 64 * 2**20
+Content = bytes | Composer
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A body as its row: digest of kind and plain content, packed content, plain size in bytes."""
+
+    digest: str
+    kind: str
+    content: bytes
+    encrypted: bool
+    size: int
+
+
+def pack(kind: str, plain: bytes) -> Packed:
+    """Compress, and encrypt when the instance is set so. 2 KB of HTML: 7 us and half the size."""
+    digest = hashlib.sha256(kind.encode() + b"\0" + plain).hexdigest()
+    content = zstandard.ZstdCompressor(level=3).compress(plain)
+    encrypted: bool = settings.MAILMILL.encrypt_bodies
+    if encrypted:
+        content = secrets.encrypt(content)
+    return Packed(digest, kind, content, encrypted, len(plain))
+
+
+def store(bodies: Iterable[Packed], now: int) -> None:
+    """Insert those that are not there yet (inside the caller's transaction)."""
+    rows = {b.digest: (b.digest, b.kind, b.content, b.encrypted, b.size, now) for b in bodies}
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f'INSERT INTO "{Body._meta.db_table}" '  # noqa: S608
+            "(digest, kind, content, encrypted, size, created_at) "
+            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (digest) DO NOTHING",
+            # One order for all writers: two that share bodies cannot wait for each other.
+            [rows[digest] for digest in sorted(rows)],
+        )
+
+
+class Bodies:
+    """Plain contents and compiled templates by digest, least recently used out first."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit = limit
+        self.size = 0
+        self.lock = threading.Lock()
+        self.ready: OrderedDict[str, tuple[Content, int]] = OrderedDict()
+
+    def get(self, digests: Iterable[str]) -> dict[str, Content]:
+        """Contents of all digests; LookupError when a body is missing (a bug or a lost row)."""
+        wanted = set(digests)
+        found: dict[str, Content] = {}
+        with self.lock:
+            for digest in wanted & self.ready.keys():
+                self.ready.move_to_end(digest)
+                found[digest] = self.ready[digest][0]
+        missing = wanted - found.keys()
+        if missing:
+            for body in Body.objects.filter(digest__in=missing):
+                found[body.digest] = content = unpack(body)
+                self.keep(body.digest, content, body.size)
+        if len(found) != len(wanted):
+            raise LookupError(f"bodies missing: {sorted(wanted - found.keys())}")
+        return found
+
+    def keep(self, digest: str, content: Content, size: int) -> None:
+        with self.lock:
+            if digest in self.ready or size > self.limit // 4:
+                return
+            self.ready[digest] = (content, size)
+            self.size += size
+            while self.size > self.limit:
+                self.size -= self.ready.popitem(last=False)[1][1]
+
+
+def unpack(body: Body) -> Content:
+    """The wire form, or the compiled template."""
+    content = bytes(body.content)
+    if body.encrypted:
+        content = secrets.decrypt(content)
+    plain = zstandard.ZstdDecompressor().decompress(content, max_output_size=body.size)
+    return Composer(Spec.from_json(plain)) if body.kind == BodyKind.TEMPLATE else plain

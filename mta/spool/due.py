@@ -1,0 +1,72 @@
+"""What is due: the questions dispatch asks, each one short index scans whatever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class DueLane:
+    """A lane with something due now."""
+
+    id: int
+    tenant_id: int
+    stream_id: int
+    domain: str
+    site: str
+    priority: int
+    window: int
+
+
+def tenants_due(now: int) -> list[int]:
+    """Tenants with a due lane: one index seek a tenant, however many lanes they have."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE t(id) AS ("
+            "SELECT min(tenant_id) FROM spool_lane WHERE due_at IS NOT NULL UNION ALL "
+            "SELECT (SELECT min(tenant_id) FROM spool_lane WHERE due_at IS NOT NULL "
+            "AND tenant_id > t.id) FROM t WHERE t.id IS NOT NULL) "
+            "SELECT id FROM t WHERE id IS NOT NULL AND EXISTS ("
+            "SELECT 1 FROM spool_lane WHERE tenant_id = t.id AND due_at <= %s "
+            "AND due_at IS NOT NULL)",
+            [now],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def lanes_due(
+    tenant_id: int, now: int, *, skip_domains: Iterable[str], limit: int
+) -> list[DueLane]:
+    """The tenant's due lanes, transactional first, oldest first, without the named domains."""
+    skipped = sorted(skip_domains)
+    without = f"AND domain NOT IN ({','.join(['%s'] * len(skipped))})" if skipped else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT id, tenant_id, stream_id, domain, site, priority, "window" FROM spool_lane '  # noqa: S608
+            f"WHERE tenant_id = %s AND due_at IS NOT NULL AND due_at <= %s {without} "
+            "ORDER BY priority, due_at LIMIT %s",
+            [tenant_id, now, *skipped, limit],
+        )
+        return [DueLane(*row) for row in cursor.fetchall()]
+
+
+def next_due_at(after: int) -> int | None:
+    """The next instant (ms) after `after` at which a lane becomes due; None when nothing waits."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(due_at) FROM spool_lane WHERE due_at IS NOT NULL AND due_at > %s", [after]
+        )
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def put_off(lane_id: int, until: int, reason: str) -> None:
+    """Let a lane wait as a whole (a suspension); whoever ends the reason arms it again."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE spool_lane SET due_at = %s, hold_reason = %s WHERE id = %s",
+            [until, reason[:200], lane_id],
+        )

@@ -1,0 +1,92 @@
+"""Delivery status notifications: one a message and batch, stored with the states that cause it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import orjson
+
+from mta.mail import dsn
+from mta.mail.address import AddressError, parse_address
+from mta.mail.compose import Composer
+from mta.mail.headers import split
+from mta.mail.ids import encode
+from mta.mail.template import TemplateError
+from mta.spool import bodies, inject
+from mta.spool.ids import new_id
+from mta.spool.load import BODIES
+from mta.spool.result import Context, Settled
+from mta.storage.fields import from_ms
+
+
+def report(context: Context, failed: Sequence[Settled], now: int) -> int:
+    """Store the DSNs for `failed` in the caller's transaction; returns how many."""
+    by_message: dict[int, list[Settled]] = defaultdict(list)
+    for one in failed:
+        by_message[one.owned.message_id].append(one)
+    messages = [m for group in by_message.values() if (m := message_for(context, group, now))]
+    if messages:
+        inject.store(messages, [bodies.pack(m.kind, m.content) for m in messages])
+    return len(messages)
+
+
+def message_for(context: Context, group: Sequence[Settled], now: int) -> inject.NewMessage | None:
+    first = group[0].owned
+    try:
+        to = parse_address(first.reverse_path)
+    except AddressError:  # taken in by an older version: nobody can be told
+        return None
+    message_id = new_id()
+    content = dsn.build(
+        reporting_mta=context.hostname,
+        original_head=original_head(group[0]),
+        to=first.reverse_path,
+        recipients=[
+            dsn.FailedRecipient(
+                address=one.owned.address,
+                reply=one.reason,
+                status=one.result.enhanced
+                or ("4.4.7" if one.bounce_class == "expired" else "5.0.0"),
+                orcpt=one.owned.orcpt,
+                remote_mta=one.result.mx_host,
+            )
+            for one in group
+        ],
+        arrival_at=from_ms(first.created_at),
+        now=datetime.fromtimestamp(now / 1000, UTC),
+        message_id=f"<{encode(message_id)}@{context.hostname}>",
+        envid=first.envid,
+    )
+    return inject.NewMessage(
+        tenant_id=context.tenant_id,
+        stream_id=context.stream_id,
+        reverse_path="",
+        sender_domain=context.hostname,
+        content=content,
+        kind="raw",
+        recipients=[inject.NewRecipient(to)],
+        origin="dsn",
+        subject="Undelivered mail",
+        message_id=message_id,
+    )
+
+
+def original_head(one: Settled) -> bytes:
+    """The header section of the message as this recipient would have got it."""
+    owned = one.owned
+    content = BODIES.get([owned.body_id])[owned.body_id]
+    if not isinstance(content, Composer):
+        return split(content)[0]
+    values = orjson.loads(bytes(owned.substitutions)) if owned.substitutions else {}
+    try:
+        whole = content.render(
+            to=owned.address,
+            substitutions=values,
+            date=from_ms(owned.created_at),
+            message_id=f"<{encode(owned.recipient_id)}@{owned.sender_domain}>",
+        )
+    except TemplateError:  # checked at injection; a report must not fail for it
+        return b""
+    return split(whole)[0]

@@ -1,0 +1,149 @@
+"""The journal: what a worker knows and the database does not know yet, one line at a time.
+
+Rule 1: a batch is in the journal from when a worker takes it until it is settled or handed on.
+Rule 2: a reply is appended the moment it is read, before anything else is done with it.
+Rule 3: a journal belongs to the process that holds its lock; an unlocked one is an orphan, and
+        whoever locks it settles what it tells and returns the rest.
+Lines are written without fsync: the kernel keeps them when the process is killed, which is what the
+journal is for. Power failure loses at most the replies since the last commit: those are sent twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+log = logging.getLogger(__name__)
+#: Bytes after which the file is written anew with the open batches only.
+ROTATE_BYTES = 8 * 2**20
+
+
+@dataclass(slots=True)
+class Entry:
+    """An open batch: how its custodian describes it, and the replies read so far."""
+
+    batch: dict[str, Any]
+    replies: list[list[Any]] = field(default_factory=list)
+    handed_on_at: float = 0.0
+
+
+class Journal:
+    """The journal of this process; every method may be called from any thread."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.name = folder, name
+        self.lock = threading.Lock()
+        self.entries: dict[int, Entry] = {}
+        self.serial = 0
+        self.file = -1
+        self.size = 0
+        self.path = Path()
+        self.rotate()
+
+    def opened(self, token: int, batch: dict[str, Any]) -> None:
+        """The batch is in this process's hands."""
+        with self.lock:
+            self.entries[token] = Entry(batch)
+            self.append({"t": token, "open": batch})
+
+    def reply(self, token: int, reply: list[Any]) -> None:
+        """One recipient's outcome, as JSON values."""
+        with self.lock:
+            entry = self.entries.get(token)
+            if entry is not None:
+                entry.replies.append(reply)
+                self.append({"t": token, "reply": reply})
+
+    def handed_on(self, token: int) -> None:
+        """The next stage has it; this process still vouches for its replies until it is settled."""
+        with self.lock:
+            entry = self.entries.get(token)
+            if entry is not None:
+                entry.handed_on_at = time.monotonic()
+
+    def closed(self, token: int) -> None:
+        """Nothing more is known here that the database does not know."""
+        with self.lock:
+            if self.entries.pop(token, None) is not None:
+                self.append({"t": token, "closed": 1})
+                if self.size > ROTATE_BYTES:
+                    self.rotate()
+
+    def open_batches(self) -> dict[int, Entry]:
+        with self.lock:
+            return dict(self.entries)
+
+    def close(self) -> None:
+        """Give up the journal; an empty one is removed, another stays for recovery."""
+        with self.lock:
+            if not self.entries:
+                self.path.unlink(missing_ok=True)
+            os.close(self.file)
+            self.file = -1
+
+    def append(self, line: dict[str, Any]) -> None:
+        data = orjson.dumps(line) + b"\n"
+        self.size += len(data)
+        os.write(self.file, data)
+
+    def rotate(self) -> None:
+        """Go on in a new file that holds the open batches; the old one is removed after."""
+        old_file, old_path = self.file, self.path
+        self.serial += 1
+        self.path = self.folder / f"{self.name}.{os.getpid()}.{time.time_ns()}.journal"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self.file = os.open(self.path, flags, 0o640)
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        self.size = 0
+        for token, entry in self.entries.items():
+            self.append({"t": token, "open": entry.batch})
+            for reply in entry.replies:
+                self.append({"t": token, "reply": reply})
+        if old_file >= 0:
+            old_path.unlink(missing_ok=True)
+            os.close(old_file)
+
+
+def read(lines: Iterator[bytes] | list[bytes]) -> dict[int, Entry]:
+    """The open batches that the lines tell of; a torn last line is ignored."""
+    entries: dict[int, Entry] = {}
+    for raw in lines:
+        try:
+            line = orjson.loads(raw)
+        except orjson.JSONDecodeError:  # the process was killed in the middle of a write
+            continue
+        token = line["t"]
+        if "open" in line:
+            entries[token] = Entry(line["open"])
+        elif "reply" in line and token in entries:
+            entries[token].replies.append(line["reply"])
+        elif "closed" in line:
+            entries.pop(token, None)
+    return entries
+
+
+def orphans(folder: Path) -> Iterator[dict[int, Entry]]:
+    """The open batches of each journal whose process is gone; the file goes once they are dealt
+    with, so a failure in between (or another kill) leaves it for the next start."""
+    for path in sorted(folder.glob("*.journal")) if folder.is_dir() else []:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:  # another worker has just dealt with it
+            continue
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield read(list(file))
+            path.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""Settings become objects. The one place that reads django.conf for the floors below Django."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import redis
+from django.conf import settings
+
+from mta.limits.counters import Counters
+from mta.limits.egress import Limits
+from mta.limits.memory import Memory
+from mta.limits.nudge import Nudge
+from mta.net.dns import Resolver
+from mta.policy.classify import Classifier
+from mta.policy.retry import RetrySchedule, parse_schedule
+from mta.settings.config import Config
+
+
+def config() -> Config:
+    """What the operator set."""
+    found: Config = settings.MAILMILL
+    return found
+
+
+@cache
+def redis_client() -> redis.Redis:
+    """One client a process; its pool serves all threads."""
+    return redis.Redis.from_url(
+        config().redis_address,
+        socket_timeout=30,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+        client_name="mailmill",
+    )
+
+
+@cache
+def limits() -> Limits:
+    return Limits(redis_client())
+
+
+@cache
+def nudge() -> Nudge:
+    return Nudge(redis_client())
+
+
+@cache
+def memory() -> Memory:
+    return Memory(redis_client())
+
+
+@cache
+def counters() -> Counters:
+    return Counters(redis_client())
+
+
+@cache
+def classifier() -> Classifier:
+    return Classifier.default()
+
+
+def resolver() -> Resolver:
+    """A resolver with its own cache; belongs to the event loop that uses it."""
+    return Resolver(config().dns)
+
+
+def retry_schedule(steps: str, life: float) -> RetrySchedule:
+    """The stream's schedule, or the profile's when the stream names none.
+
+    Shapes: `steps` such as "1m,5m", `life` in seconds.
+    """
+    profile = config().profile_values()
+    (ceiling,) = parse_schedule(profile["retry_ceiling"])
+    return RetrySchedule(
+        steps=parse_schedule(steps or profile["retry_steps"]), ceiling=ceiling, life=life
+    )

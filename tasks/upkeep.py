@@ -1,0 +1,21 @@
+"""Upkeep: the safety nets. Nothing here is needed while everything else works."""
+
+from __future__ import annotations
+
+from mta.spool import claim, inject, upkeep
+from tasks.app import app
+
+
+@app.task(name="upkeep.sweep", send_events=False)
+def sweep() -> None:
+    """Return claims that ended, expire what ran out of time, and wake the dispatcher."""
+    claim.return_expired()
+    upkeep.expire()
+    upkeep.forget_idempotency_keys()
+    inject.ring()
+
+
+@app.task(name="upkeep.rearm", send_events=False)
+def rearm() -> None:
+    """Set every lane's due time from its recipients, should one ever be wrong."""
+    upkeep.rearm_all()

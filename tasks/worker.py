@@ -1,0 +1,45 @@
+"""What a worker process does at its start and end; `manage.py worker` names the stage."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from django.db import close_old_connections
+
+from mta.delivery import network
+from tasks.app import app
+from tasks.stages import stage
+
+__all__ = ["app"]
+STAGE = os.environ.get("MAILMILL_STAGE", "")
+#: Seconds that replies on the wire get after SIGTERM, then what the next stage gets to settle.
+WIRE_SECONDS, SETTLE_SECONDS = 4.0, 2.5
+
+
+@celeryd_after_setup.connect(weak=False)
+def set_up(**_: Any) -> None:
+    """Recover what dead workers left, then be ready for batches."""
+    custody = stage.begin(STAGE)
+    if STAGE == "deliver":
+        network.open_sender(custody)
+
+
+@worker_shutting_down.connect(weak=False)
+def wind_down(**_: Any) -> None:
+    """SIGTERM: nothing new goes out; a peer that takes too long over its reply is left."""
+    if STAGE == "deliver":
+        sender = network.sender()
+        sender.stop()
+        timer = threading.Timer(WIRE_SECONDS, sender.connector.close)
+        timer.daemon = True
+        timer.start()
+
+
+@worker_shutdown.connect(weak=False)
+def shut_down(**_: Any) -> None:
+    """All tasks are done: settle or return what is still in this process's hands."""
+    stage.custody().stop(SETTLE_SECONDS)
+    close_old_connections()
