@@ -1,1 +1,5 @@
-"""Django admin of everything the database keeps."""
+"""Django admin of everything the database keeps; one module per app."""
+
+from dashboard.admin import egress, events, people, spool, suppression, tenants
+
+__all__ = ["egress", "events", "people", "spool", "suppression", "tenants"]

@@ -1,0 +1,267 @@
+"""Pools, sources, warmup schedules, shaping rules and suspensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Max, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dashboard import display, roles
+from dashboard.admin.base import ChoicesDropdownFilter, Row, RowInline, SeenFilter
+from dashboard.forms.egress import (
+    MemberFormSet,
+    PoolForm,
+    ShapingRuleForm,
+    SourceForm,
+    StageFormSet,
+    SuspensionForm,
+)
+from mta.egress.models import (
+    Pool,
+    PoolMember,
+    ShapingRule,
+    Source,
+    Suspension,
+    WarmupSchedule,
+    WarmupStage,
+)
+
+
+class MemberInline(RowInline):
+    model = PoolMember
+    formset = MemberFormSet
+    fk_name = "pool"
+    fields = ["source", "weight"]
+    autocomplete_fields = ["source"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("source")
+
+
+@admin.register(Pool)
+class PoolAdmin(Row):
+    form = PoolForm
+    list_display = ["name", "owner", "sources_count", "streams_count", "overflow"]
+    list_filter = [("tenant", SeenFilter)]
+    list_select_related = ["tenant", "overflow"]
+    search_fields = ["name", "tenant__name", "members__source__name"]
+    search_help_text = "Pool, tenant or source"
+    autocomplete_fields = ["tenant", "overflow"]
+    inlines = [MemberInline]
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "A stream sends through the sources of its pool, in proportion to "
+                "their weights.",
+                "fields": ["name", "tenant", "overflow"],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        counted = {
+            "n_sources": Count("members", distinct=True),
+            "n_streams": Count("streams", distinct=True),
+        }
+        return super().get_queryset(request).annotate(**counted)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any) -> Any:
+        form = super().get_form(request, obj, change, **kw)
+        if not roles.is_operator(request.user) and "tenant" in form.base_fields:
+            form.base_fields["tenant"].required = True  # only operators make shared pools
+        return form
+
+    @admin.display(description="Tenant", ordering="tenant__name")
+    def owner(self, row: Pool) -> str | SafeString:
+        return row.tenant.name if row.tenant else display.label("shared", "plain")
+
+    @admin.display(description="Sources", ordering="n_sources")
+    def sources_count(self, row: Any) -> int | SafeString:
+        return row.n_sources or display.label("none: mail waits", "warn")
+
+    @admin.display(description="Streams", ordering="n_streams")
+    def streams_count(self, row: Any) -> int:
+        return int(row.n_streams)
+
+
+class MembershipInline(RowInline):
+    model = PoolMember
+    fk_name = "source"
+    verbose_name_plural = "in pools"
+    fields = ["pool", "weight"]
+    autocomplete_fields = ["pool"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("pool", "source")
+
+
+@admin.register(Source)
+class SourceAdmin(Row):
+    form = SourceForm
+    list_display = ["name", "address", "ehlo_name", "status_label", "warmup", "pools_count"]
+    list_filter = [("status", ChoicesDropdownFilter), ("warmup_schedule", SeenFilter)]
+    list_select_related = ["warmup_schedule"]
+    search_fields = ["name", "address", "ehlo_name"]
+    search_help_text = "Name, IP address or EHLO name"
+    autocomplete_fields = ["warmup_schedule"]
+    inlines = [MembershipInline]
+    status_label = display.label_column("status", "Status")
+    fieldsets = [
+        (None, {"fields": ["name", "status"]}),
+        (
+            "Identity",
+            {
+                "description": "The address must be configured on this host; its reverse name "
+                "(PTR) should be the EHLO name. Empty leaves the choice to the system.",
+                "fields": [("address", "ehlo_name")],
+            },
+        ),
+        (
+            "Warmup",
+            {
+                "description": "While the schedule lasts, the source sends at most the stage's "
+                "messages per day to each provider.",
+                "fields": [("warmup_schedule", "warmup_started_on")],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        days = Max("warmup_schedule__stages__day")
+        return rows.annotate(n_pools=Count("pools", distinct=True), n_days=days)
+
+    @admin.display(description="Warmup")
+    def warmup(self, row: Any) -> SafeString:
+        if row.warmup_schedule is None:
+            return display.label("warm")
+        day = (timezone.now().date() - row.warmup_started_on).days + 1
+        if day > (row.n_days or 0):
+            return format_html("{} {}", display.label("warm"), row.warmup_schedule.name)
+        where = f"day {day} of {row.n_days}" if day > 0 else f"starts {row.warmup_started_on}"
+        return format_html(
+            "{} {}, {}", display.label("warming up"), row.warmup_schedule.name, where
+        )
+
+    @admin.display(description="Pools", ordering="n_pools")
+    def pools_count(self, row: Any) -> int:
+        return int(row.n_pools)
+
+
+class StageInline(RowInline):
+    model = WarmupStage
+    formset = StageFormSet
+    fields = ["day", "per_day"]
+    extra = 0
+
+
+@admin.register(WarmupSchedule)
+class WarmupScheduleAdmin(Row):
+    list_display = ["name", "description", "days", "first", "last", "in_use"]
+    search_fields = ["name", "description"]
+    inlines = [StageInline]
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "Messages per day that a cold source may send to one provider. "
+                "After the last day the source is warm.",
+                "fields": ["name", "description"],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        annotations = {
+            "n_days": Max("stages__day"),
+            "most": Max("stages__per_day"),
+            "least": Max("stages__per_day", filter=Q(stages__day=1)),
+            "n_sources": Count("sources", distinct=True),
+        }
+        return super().get_queryset(request).annotate(**annotations)
+
+    @admin.display(description="Days", ordering="n_days")
+    def days(self, row: Any) -> int:
+        return row.n_days or 0
+
+    @admin.display(description="First day")
+    def first(self, row: Any) -> str:
+        return f"{row.least or 0:,}"
+
+    @admin.display(description="Largest day")
+    def last(self, row: Any) -> str:
+        return f"{row.most or 0:,}"
+
+    @admin.display(description="Sources", ordering="n_sources")
+    def in_use(self, row: Any) -> int:
+        return int(row.n_sources)
+
+
+@admin.register(ShapingRule)
+class ShapingRuleAdmin(Row):
+    form = ShapingRuleForm
+    list_display = [
+        "rule", "enabled", "connections", "messages_per_connection", "messages_per_second",
+        "connections_per_minute", "tls", "note",
+    ]  # fmt: skip
+    list_filter = [("match_kind", ChoicesDropdownFilter), "enabled", ("tls", ChoicesDropdownFilter)]
+    search_fields = ["match", "note"]
+    search_help_text = "Provider, site or note"
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "Overrides the shipped limits: default, then provider, then site. "
+                "An empty field inherits.",
+                "fields": [("match_kind", "match"), "enabled"],
+            },
+        ),
+        (
+            "Limits per source",
+            {
+                "fields": [
+                    ("connections", "connections_per_minute"),
+                    ("messages_per_connection", "messages_per_second"),
+                    "tls",
+                ]
+            },
+        ),
+        (None, {"fields": ["note"]}),
+    ]
+
+    @admin.display(description="Rule", ordering="match_kind")
+    def rule(self, row: ShapingRule) -> SafeString:
+        return format_html("{} {}", display.label(row.match_kind, "plain"), row.match)
+
+
+@admin.register(Suspension)
+class SuspensionAdmin(Row):
+    form = SuspensionForm
+    list_display = ["key", "scope_label", "reason", "created_by", "created", "ends"]
+    list_filter = [("scope", ChoicesDropdownFilter)]
+    search_fields = ["key", "reason", "created_by"]
+    search_help_text = "Tenant, site, source, reason or person"
+    scope_label = display.label_column("scope", "What")
+    created = display.instant_column("created_at", "Since")
+    ends = display.instant_column("ends_at", "Ends")
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "Mail of the tenant, to the site, or from the source waits until "
+                "somebody deletes this row or it ends by itself. Nothing is lost.",
+                "fields": [("scope", "key"), "reason", "ends_at"],
+            },
+        ),
+    ]
+
+    def save_model(self, request: HttpRequest, obj: Suspension, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by = request.user.get_username()
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,117 @@
+"""Events, and the endpoints that want to hear of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from dashboard import display
+from dashboard.admin.base import ChoicesDropdownFilter, HotAdmin, Row, SeenFilter
+from dashboard.admin.finding import recipients_of
+from dashboard.forms.events import WebhookForm
+from dashboard.secrets_shown import show_once
+from mta.events.models import Event, WebhookEndpoint
+
+
+@admin.register(Event)
+class EventAdmin(HotAdmin):
+    list_display = ["at_shown", "kind_label", "tenant", "to", "reply", "message_name"]
+    list_filter = [("kind", ChoicesDropdownFilter), ("tenant", SeenFilter)]
+    list_select_related = ["tenant"]
+    list_display_links = ["at_shown"]
+    search_fields = ["recipient_id"]
+    search_help_text = "Address, recipient id or message id"
+    ordering = ["-id"]
+    kind_label = display.label_column("kind", "Kind")
+    fields = ["at_shown", "kind_label", "tenant", "to", "message_name", "data_shown"]
+    readonly_fields = fields
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found = recipients_of(search_term)
+        return (queryset if found is None else queryset.filter(recipient_id__in=found)), False
+
+    @admin.display(description="At")
+    def at_shown(self, row: Event) -> SafeString:
+        return display.instant(row.at)
+
+    @admin.display(description="Recipient")
+    def to(self, row: Event) -> SafeString:
+        return display.recipient_link(row.recipient_id, str(fields_of(row).get("to") or ""))
+
+    @admin.display(description="Reply")
+    def reply(self, row: Event) -> str:
+        return reply_text(fields_of(row))
+
+    @admin.display(description="Message")
+    def message_name(self, row: Event) -> SafeString:
+        return display.message_link(row.message_id)
+
+    @admin.display(description="Fields")
+    def data_shown(self, row: Event) -> SafeString:
+        return display.pretty_json(fields_of(row))
+
+
+def fields_of(row: Event) -> dict[str, Any]:
+    """The fields of the event contract that are kept as JSON; {} when they cannot be read."""
+    try:
+        data = json.loads(row.data)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def reply_text(data: dict[str, Any]) -> str:
+    """The reply of an event as a line."""
+    reply = data.get("reply")
+    if not isinstance(reply, dict):
+        return str(reply or "")
+    parts = [reply.get("code"), reply.get("enhanced"), reply.get("text")]
+    return " ".join(str(part) for part in parts if part)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(Row):
+    form = WebhookForm
+    list_display = ["url", "tenant", "enabled", "kinds_shown", "created"]
+    list_filter = [("tenant", SeenFilter), "enabled"]
+    list_select_related = ["tenant"]
+    search_fields = ["url", "tenant__name"]
+    search_help_text = "Address or tenant"
+    autocomplete_fields = ["tenant"]
+    created = display.instant_column("created_at", "Created")
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "Events are sent by POST, signed as Standard Webhooks asks. The "
+                "secret is made here and shown once, after saving.",
+                "fields": ["tenant", "url", "enabled"],
+            },
+        ),
+        ("Events", {"fields": ["kinds"]}),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        return ["tenant"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        obj.secret = secret.encode()
+        super().save_model(request, obj, form, change)
+        show_once(request, f"Signing secret of {obj.url}:", secret)
+
+    @admin.display(description="Kinds")
+    def kinds_shown(self, row: WebhookEndpoint) -> str:
+        return ", ".join(row.kinds) or "all"

@@ -1,0 +1,1 @@
+"""Forms of the admin: what is refused, and with which words."""

@@ -1,0 +1,151 @@
+"""What is refused on the pages of pools, sources, warmup, shaping and suspensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from unfold.forms import PaginationInlineFormSet
+
+from dashboard.forms.words import RowForm, domain_of
+from mta.egress.models import (
+    Pool,
+    ShapingMatch,
+    ShapingRule,
+    Source,
+    Suspension,
+    SuspensionScope,
+)
+from mta.mail.address import AddressError, normalise_domain
+from mta.tenants.models import Tenant
+
+LIMITS = {
+    "connections": 1,
+    "messages_per_connection": 1,
+    "connections_per_minute": 1,
+}
+
+
+class SourceForm(RowForm):
+    class Meta:
+        model = Source
+        fields = "__all__"
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if values.get("ehlo_name"):
+            values["ehlo_name"] = domain_of(values["ehlo_name"], "ehlo_name")
+        if values.get("warmup_schedule") and not values.get("warmup_started_on"):
+            self.add_error("warmup_started_on", "Give the first day of the schedule.")
+        return values
+
+
+class PoolForm(RowForm):
+    class Meta:
+        model = Pool
+        fields = ["name", "tenant", "overflow"]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        tenant, overflow = values.get("tenant"), values.get("overflow")
+        if overflow:
+            problem = overflow_problem(self.instance, tenant, overflow)
+            if problem:
+                self.add_error("overflow", problem)
+        if tenant and self.instance.pk:
+            other = self.instance.streams.exclude(tenant=tenant).select_related("tenant").first()
+            if other:
+                self.add_error("tenant", f"The stream {other} of another tenant uses this pool.")
+        return values
+
+
+def overflow_problem(pool: Pool, tenant: Tenant | None, overflow: Pool) -> str:
+    """Why `pool` (of `tenant`, None when shared) cannot overflow into `overflow`; "" when it can."""
+    if overflow.tenant_id is not None and overflow.tenant_id != getattr(tenant, "pk", None):
+        return f"{overflow.name} belongs to another tenant."
+    seen, step = set(), overflow
+    while step is not None and step.pk not in seen:
+        if pool.pk and step.pk == pool.pk:
+            return f"{overflow.name} leads back to this pool: mail would go round in circles."
+        seen.add(step.pk)
+        step = step.overflow
+    return ""
+
+
+class ShapingRuleForm(RowForm):
+    class Meta:
+        model = ShapingRule
+        fields = "__all__"
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        kind, match = values.get("match_kind"), (values.get("match") or "").strip().lower()
+        values["match"] = match
+        if kind == ShapingMatch.DEFAULT and match:
+            self.add_error("match", "The default rule matches everything: leave this empty.")
+        if kind in {ShapingMatch.PROVIDER, ShapingMatch.SITE} and not match:
+            self.add_error("match", f"Name the {kind} that this rule is for.")
+        if kind == ShapingMatch.SITE and match.endswith("."):
+            self.add_error("match", "Remove the dot at the end: it would never match.")
+        for name, low in LIMITS.items():
+            if values.get(name) is not None and values[name] < low:
+                self.add_error(name, f"Give at least {low}, or leave it empty to inherit.")
+        rate = values.get("messages_per_second")
+        if rate is not None and rate <= 0:
+            self.add_error("messages_per_second", "Give more than 0, or leave it empty to inherit.")
+        if not self.errors and not any(
+            values.get(name) for name in [*LIMITS, "messages_per_second", "tls"]
+        ):
+            raise forms.ValidationError("This rule sets nothing: give at least one limit.")
+        return values
+
+
+class SuspensionForm(RowForm):
+    class Meta:
+        model = Suspension
+        fields = ["scope", "key", "reason", "ends_at"]
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        key = (values.get("key") or "").strip().lower()
+        scope = values.get("scope")
+        if not key or not scope:
+            return values
+        values["key"] = key
+        if scope == SuspensionScope.TENANT and not Tenant.objects.filter(name=key).exists():
+            self.add_error("key", f"There is no tenant named {key}.")
+        elif scope == SuspensionScope.SOURCE and not Source.objects.filter(name=key).exists():
+            self.add_error("key", f"There is no source named {key}.")
+        elif scope == SuspensionScope.SITE and "(" not in key:  # a rollup is no domain name
+            try:
+                values["key"] = normalise_domain(key)
+            except AddressError as error:
+                self.add_error("key", f"Neither a domain nor a site: {error.reason}")
+        return values
+
+
+class StageFormSet(PaginationInlineFormSet):  # type: ignore[misc]  # unfold has no types
+    """The days of a warmup schedule: 1, 2, 3, ... without a gap."""
+
+    def clean(self) -> None:
+        super().clean()
+        days = sorted(
+            form.cleaned_data["day"]
+            for form in self.forms
+            if form.cleaned_data.get("day") and not form.cleaned_data.get("DELETE")
+        )
+        gap = next((want for want, day in enumerate(days, 1) if day != want), None)
+        if gap is not None:
+            raise forms.ValidationError(
+                f"Day {gap} is missing or given twice: number the days 1, 2, 3 without a gap."
+            )
+
+
+class MemberFormSet(PaginationInlineFormSet):  # type: ignore[misc]  # unfold has no types
+    """The sources of a pool, each once, with a weight of at least 1."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            if form.cleaned_data.get("weight") == 0:
+                form.add_error("weight", "Give at least 1; remove the source to take it out.")

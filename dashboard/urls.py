@@ -1,0 +1,20 @@
+"""Addresses of the pages outside the admin."""
+
+from django.urls import path
+
+from dashboard import health, metrics
+from dashboard.pages import front, messages, queues, search
+
+app_name = "dashboard"
+
+urlpatterns = [
+    path("", front.front, name="front"),
+    path("search/", search.search, name="search"),
+    path("queues/", queues.queues, name="queues"),
+    path("queues/<str:domain>/", queues.queue, name="queue"),
+    path("messages/<str:name>/", messages.message, name="message"),
+    path("recipients/<str:name>/", messages.recipient, name="recipient"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+]
