@@ -32,6 +32,8 @@ _HOST = re.compile(
 _PLAIN = re.compile(rf"([{_ATEXT}]+(?:\.[{_ATEXT}]+)*)@([A-Za-z0-9.-]+)")
 #: Categories that have no place in an address: controls, surrogates, separators of lines.
 _BARRED = frozenset({"Cc", "Cs", "Cn", "Zl", "Zp"})
+_QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ANGLES = frozenset('<>"')
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -106,7 +108,7 @@ def parse_mailbox_list(text: str) -> list[Address]:
     Groups and obsolete forms are refused: an address that could be read two ways must not decide
     who may send. Raises AddressError.
     """
-    return [parse_address(_split_mailbox(part)[1]) for part in _split_list(text)]
+    return [parse_address(_split_mailbox(part)[1]) for part in split_mailboxes(text)]
 
 
 def normalise_domain(text: str) -> str:
@@ -172,16 +174,16 @@ def _split_mailbox(text: str) -> tuple[str, str]:
         return "", text
     name, bracket, spec = text[:-1].rpartition("<")
     name = name.strip(" \t")
-    quoted = re.fullmatch(r'"((?:[^"\\]|\\.)*)"', name)
+    quoted = _QUOTED_NAME.fullmatch(name)
     if quoted:
         name = re.sub(r"\\(.)", r"\1", quoted[1])
-    elif not bracket or any(character in '<>"' for character in name):
+    elif not bracket or not _ANGLES.isdisjoint(name):
         raise AddressError('display name with < > or " must stand in quotes')
     return name, spec
 
 
-def _split_list(text: str) -> list[str]:
-    """Split at the commas outside quotes and comments; the comments go."""
+def split_mailboxes(text: str) -> list[str]:
+    """Split an address list at its commas, comments removed; AddressError when unbalanced."""
     parts, part, depth, quoted = [], "", 0, False
     for piece in re.findall(r'\\.|[(),";]|[^\\(),";]+|\\', text, re.DOTALL):
         if piece == '"' and not depth:
