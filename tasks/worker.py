@@ -14,9 +14,9 @@ from tasks.app import app
 from tasks.stages import stage
 
 __all__ = ["app"]
-STAGE = os.environ.get("MAILMILL_STAGE", "")
+STAGE = os.environ.get("STAGE_OF_WORKER", "")
 #: Seconds that replies on the wire get after SIGTERM, then what the next stage gets to settle.
-WIRE_SECONDS, SETTLE_SECONDS = 4.0, 2.5
+WIRE_SECONDS, SETTLE_SECONDS = 2.5, 1.5
 
 
 @celeryd_after_setup.connect(weak=False)

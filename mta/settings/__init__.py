@@ -83,11 +83,18 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = MAILMILL.data_dir / "static"
 WHITENOISE_USE_FINDERS = True
 # The largest request: a full message as base64 in JSON, plus 10,000 recipients.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAILMILL.max_message_bytes * 2
 LOGIN_URL = "admin:login"
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = MAILMILL.https
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+if MAILMILL.https:
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Subdomains and preload lists are for the owner of the domain to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -27,6 +27,8 @@ class Config:
     secret_key: str
     #: Name of this host in EHLO, Received and Message-ID.
     hostname: str
+    #: The pages are reached over HTTPS, behind a proxy that sets X-Forwarded-Proto.
+    https: bool
     #: Where the web server listens.
     http_bind: HostPort
     #: Extra names under which the web pages are reached.
@@ -98,6 +100,7 @@ def load(env: Env) -> Config:
         redis_url=env.text("REDIS_URL"),
         secret_key=env.text("SECRET_KEY") or kept_secret(data_dir),
         hostname=env.text("HOSTNAME", socket.getfqdn()),
+        https=env.flag("HTTPS", False),
         http_bind=env.bind("HTTP_BIND", "127.0.0.1:8000"),
         http_hosts=tuple(filter(None, env.text("HTTP_HOSTS").split(","))),
         relay_bind=env.bind("RELAY_BIND", "127.0.0.1:2525"),

@@ -56,7 +56,7 @@ def message_for(context: Context, group: Sequence[Settled], now: int) -> inject.
         ],
         arrival_at=from_ms(first.created_at),
         now=datetime.fromtimestamp(now / 1000, UTC),
-        message_id=f"<{encode(message_id)}@{context.hostname}>",
+        message_id=f"{encode(message_id)}@{context.hostname}",
         envid=first.envid,
     )
     return inject.NewMessage(
@@ -85,7 +85,7 @@ def original_head(one: Settled) -> bytes:
             to=owned.address,
             substitutions=values,
             date=from_ms(owned.created_at),
-            message_id=f"<{encode(owned.recipient_id)}@{owned.sender_domain}>",
+            message_id=f"{encode(owned.recipient_id)}@{owned.sender_domain}",
         )
     except TemplateError:  # checked at injection; a report must not fail for it
         return b""

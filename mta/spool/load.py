@@ -50,7 +50,7 @@ class Outgoing:
             to=self.address,
             substitutions=values,
             date=from_ms(self.created_at - self.created_at % 1000),
-            message_id=f"<{encode(self.recipient_id)}@{self.sender_domain}>",
+            message_id=f"{encode(self.recipient_id)}@{self.sender_domain}",
         )
 
 

@@ -37,10 +37,21 @@ class Suppression(models.Model):
         ordering = ["address"]
         indexes = [models.Index(fields=["address"], name="suppression_address")]
         constraints = [
+            # Three constraints, for SQLite takes NULLs for different in a unique index.
             models.UniqueConstraint(
-                fields=["address", "tenant", "stream"],
-                name="suppression_once",
-                nulls_distinct=False,
+                fields=["address"],
+                condition=models.Q(tenant__isnull=True),
+                name="suppression_once_globally",
+            ),
+            models.UniqueConstraint(
+                fields=["address", "tenant"],
+                condition=models.Q(tenant__isnull=False, stream__isnull=True),
+                name="suppression_once_a_tenant",
+            ),
+            models.UniqueConstraint(
+                fields=["address", "stream"],
+                condition=models.Q(stream__isnull=False),
+                name="suppression_once_a_stream",
             ),
             one_of("reason", Reason.values, "suppression_reason_known"),
             models.CheckConstraint(

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         stage = options["stage"]
         threads = settings.MAILMILL.deliver_threads if stage == "deliver" else THREADS[stage]
-        os.environ["MAILMILL_STAGE"] = stage
+        os.environ["STAGE_OF_WORKER"] = stage
         argv = [
             sys.executable, "-m", "celery", "-A", "tasks.worker", "worker",
             "--hostname", options["name"] or f"{stage}@%h", "--pool", "threads",

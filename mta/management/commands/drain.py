@@ -1,0 +1,21 @@
+"""`manage.py drain`: return what sits in the broker's queues of a stopped node to the spool."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    help = "Settle or return the batches left in the queues; run it when the workers are stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        from tasks.drain import drain
+
+        done = drain()
+        text = f"{done['settled']} batches settled, {done['returned']} returned."
+        self.stdout.write(json.dumps(done) if options["json"] else text)

@@ -1,0 +1,59 @@
+"""Drain: what is left in the broker's queues when a node stops goes back to the spool.
+
+Rule 1: a message is taken off its queue before anything is done with it, so no worker has it too.
+Rule 2: a batch that was on its way to classify carries its replies and is settled; the recipients
+        of all others are returned untried.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from kombu import Connection
+
+from mta import wiring
+from mta.delivery.batch import Batch
+from mta.delivery.judge import free, judge
+from mta.spool import claim
+from mta.spool.settle import Summary
+from tasks import queues
+from tasks.app import app
+
+
+def drain() -> dict[str, int]:
+    """Empty the stages' queues; returns how many batches were settled and how many returned."""
+    done = {"settled": 0, "returned": 0}
+    names = [queues.CLASSIFY, queues.RESOLVE, queues.SIGN, *queues.tails(), *queues.site_queues()]
+    with app.connection_for_read() as connection:
+        for name in names:
+            for values in messages(connection, name):
+                done[settle_or_return(Batch.from_json(values), name)] += 1
+    return done
+
+
+def messages(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Batches in a queue, taken off it."""
+    found = []
+    channel = connection.channel()
+    source = queues.queue(name)(channel)
+    while (message := source.get(no_ack=True)) is not None:
+        found.append(message.payload[0][0])
+    channel.close()
+    return found
+
+
+def settle_or_return(batch: Batch, name: str) -> str:
+    if name == queues.CLASSIFY:
+        judge(batch, random.Random())
+        return "settled"
+    claim.give_back(batch.token)
+    free(batch, Summary(0))
+    return "returned"
+
+
+def pending() -> int:
+    """Batches in the stages' queues."""
+    client = wiring.redis_client()
+    names = [queues.CLASSIFY, queues.RESOLVE, queues.SIGN, *queues.tails(), *queues.site_queues()]
+    return sum(int(client.llen(name)) for name in names)
