@@ -44,6 +44,13 @@ class ProvisionError(ValueError):
         self.reason = reason
 
 
+class DomainTaken(ProvisionError):
+    """Somebody sends as this domain already."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__("domain", f"{domain!r} is a sending domain already: give another domain.")
+
+
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
     """One TXT record to publish; `purpose` is dkim, spf or dmarc."""
@@ -101,18 +108,15 @@ def default_pool() -> Pool:
 def add_domain(tenant: Tenant, domain: str) -> tuple[SendingDomain, list[DnsRecord]]:
     """Let the tenant send as `domain`, with an RSA and an Ed25519 key; ProvisionError."""
     domain = normal_domain(domain)
-    taken = ProvisionError(
-        "domain", f"Domain {domain!r} is already somebody's sending domain: give another."
-    )
     if SendingDomain.objects.filter(domain=domain).exists():
-        raise taken
+        raise DomainTaken(domain)
     try:
         with transaction.atomic():
             sending = SendingDomain.objects.create(tenant=tenant, domain=domain)
             for algorithm in DkimAlgorithm.values:
                 add_dkim_key(sending, algorithm)
     except IntegrityError:  # another process added it between look and insert
-        raise taken from None
+        raise DomainTaken(domain) from None
     return sending, dns_records(sending)
 
 
