@@ -56,13 +56,14 @@ class Connection(asyncio.Protocol):
     # -- called by the event loop -------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """A client connected; with implicit TLS the handshake is done."""
         # uvloop's transports have the methods without being subclasses
         self._transport = cast(asyncio.Transport, transport)
         self._ip = client_ip(transport)
         hub = self._hub
         trusted = self._kind is Kind.RELAY and is_in(self._ip, hub)
-        self._session = Session(hub.rules_for(self._kind, trusted=trusted))
+        rules = hub.rules_for(self._kind, trusted=trusted)
+        self._session = Session(rules, tls_active=self._kind is Kind.SMTPS)
         self._reception = Reception(hub, self._session, self._ip, self._pump)
         self._active_at = hub.loop.time()
         hub.connections.add(self)
@@ -72,11 +73,8 @@ class Connection(asyncio.Protocol):
             self.end(replies.TOO_MANY_CONNECTIONS, "busy")
             return
         self._timer = hub.loop.call_later(hub.config.idle_timeout, self._on_timer)
-        if self._kind is Kind.SMTPS:
-            self._start_handshake()
-        else:
-            self._session.greet()
-            self._pump()
+        self._session.greet()
+        self._pump()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
@@ -121,11 +119,8 @@ class Connection(asyncio.Protocol):
 
     def end(self, reply: Reply, reason: str) -> None:
         """Say reply and close."""
-        if self._kind is Kind.SMTPS and not self._session.tls_active:
-            self.cut()  # a reply in clear text would only look like a broken handshake
-        else:
-            self._session.close(reply, reason)
-            self._pump()
+        self._session.close(reply, reason)
+        self._pump()
 
     def cut(self) -> None:
         """Close without a word."""
@@ -253,10 +248,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport = upgraded
         self._handshaking = self._read_paused = False
-        if self._kind is Kind.SMTPS:
-            self._session.tls_active = True
-            self._session.greet()
-        else:
+        if self._session.waiting:
             self._session.accept()
         self._pump()
 

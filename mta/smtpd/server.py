@@ -11,10 +11,12 @@ from functools import partial
 
 from mta.mail import smtp_replies as replies
 from mta.smtpd import tls
-from mta.smtpd.config import Bind, SmtpdConfig
+from mta.smtpd.config import Bind, Kind, SmtpdConfig
 from mta.smtpd.connection import Connection
 from mta.smtpd.door import Door
+from mta.smtpd.gate import Gate
 from mta.smtpd.hub import Hub
+from mta.smtpd.implicit_tls import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class SmtpServer:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | TlsListener] = []
 
     @classmethod
     def build(cls, config: SmtpdConfig, door: Door) -> SmtpServer:
@@ -47,25 +49,30 @@ class SmtpServer:
         opened = []
         for bind in self._hub.config.binds:
             try:
-                server = await self._hub.loop.create_server(
-                    partial(Connection, self._hub, bind.kind),
-                    bind.host,
-                    bind.port,
-                    backlog=BACKLOG,
-                )
+                port = await self._listen(bind)
             except OSError as error:
                 raise ListenError(unable(bind, error)) from error
-            self._servers.append(server)
-            port = server.sockets[0].getsockname()[1]
             opened.append(Bind(bind.kind, bind.host, port))
             log.info("%s listens on %s port %d", bind.kind, bind.host, port)
         return opened
 
+    async def _listen(self, bind: Bind) -> int:
+        hub, config = self._hub, self._hub.config
+        factory = partial(Connection, hub, bind.kind)
+        if bind.kind is Kind.SMTPS:
+            gate = Gate(config.max_connections, config.max_connections_per_ip)
+            listener = TlsListener(hub.loop, factory, hub.tls, gate, config.handshake_timeout)
+            self._listeners.append(listener)
+            return await listener.start(bind.host, bind.port, BACKLOG)
+        server = await hub.loop.create_server(factory, bind.host, bind.port, backlog=BACKLOG)
+        self._listeners.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
     async def stop(self) -> None:
         """Take no more; let messages under way finish for drain_seconds, then close."""
         hub = self._hub
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
         hub.draining = True
         give_up_at = hub.loop.time() + hub.config.drain_seconds
         for connection in list(hub.connections):

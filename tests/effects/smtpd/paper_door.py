@@ -1,0 +1,74 @@
+"""A door that keeps what it is given in a list: the SMTP listener without a database."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+
+from mta.smtpd.submission import Caller, Submission
+
+ACME = Caller(tenant_id=1, tenant_name="acme")
+GLOBEX = Caller(tenant_id=2, tenant_name="globex")
+FROZEN = Caller(tenant_id=3, tenant_name="frozen", suspended=True)
+DOMAINS = {"acme.example": ACME, "acme2.example": ACME, "globex.example": GLOBEX,
+           "frozen.example": FROZEN}  # fmt: skip
+PASSWORDS = {
+    ("acme-app", "correct horse"): ACME,
+    ("globex-app", "battery staple"): GLOBEX,
+    ("frozen-app", "on ice"): FROZEN,
+    ("reader", "only reads"): Caller(tenant_id=1, tenant_name="acme", may_send=False),
+}
+
+
+class PaperDoor:
+    """See mta.smtpd.door.Door; poison in a subject makes its whole group fail."""
+
+    def __init__(self) -> None:
+        self.stored: list[Submission] = []
+        self.groups: list[int] = []
+        self.broken = False
+        #: Cleared: store() waits until it is set, so that sessions pile up.
+        self.may_store = threading.Event()
+        self.may_store.set()
+        self.storing = threading.Event()
+        self._ids = itertools.count(1000)
+
+    def authenticate(self, username: str, password: str) -> Caller | None:
+        self._check()
+        return PASSWORDS.get((username, password))
+
+    def caller_for_network(self, domain: str) -> Caller | None:
+        self._check()
+        return DOMAINS.get(domain)
+
+    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
+        self._check()
+        return domain in DOMAINS and DOMAINS[domain].tenant_id == tenant_id
+
+    def stream_id(self, tenant_id: int, name: str) -> int | None:
+        self._check()
+        return {"": 10, "marketing": 20}.get(name)
+
+    def new_id(self) -> int:
+        return next(self._ids)
+
+    def store(self, submissions: Sequence[Submission]) -> None:
+        self.storing.set()
+        self.may_store.wait(20)
+        self._check()
+        if any("poison" in submission.subject for submission in submissions):
+            raise ValueError("a row that the database refuses")
+        self.groups.append(len(submissions))
+        self.stored.extend(submissions)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise OSError("database gone")
+
+
+class IdleDoor(PaperDoor):
+    """Keeps nothing, for measuring."""
+
+    def store(self, submissions: Sequence[Submission]) -> None:
+        self.groups.append(len(submissions))
