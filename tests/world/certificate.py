@@ -9,7 +9,7 @@ import trustme
 
 
 def server_context(names: list[str], state: Path) -> ssl.SSLContext:
-    """A context whose certificate names all peers; the authority is left in `state`/ca.pem."""
+    """A context whose certificate has all these names; its authority goes to `state`/ca.pem."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(state / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -55,7 +55,8 @@ class FakeWorld:
 
     async def start(self, dns_host: str, dns_port: int, smtp_port: int) -> None:
         """Open all ports; 0 chooses a free one. OSError when a given port is taken."""
-        names = [host.name for site in self.sites.values() for host in site.hosts]
+        hosts = [host for site in self.sites.values() for host in site.hosts]
+        names = [name for host in hosts for name in (host.name, host.address)]
         self.context = server_context(names, self.state)
         for attempt in range(ATTEMPTS):
             try:
