@@ -140,8 +140,6 @@ def _signature(key: SigningKey, data: bytes) -> bytes:
 
 def _folded(signature: bytes) -> bytes:
     text = binascii.b2a_base64(signature, newline=False)
-    if len(text) <= 72:
-        return text + b"\r\n"
     return b"\r\n\t".join([text[i : i + 72] for i in range(0, len(text), 72)]) + b"\r\n"
 
 

@@ -57,6 +57,28 @@ def build(
     if not recipients:
         raise ValueError("a notification needs at least one failed recipient")
     boundary = b"=_d" + blake2b(message_id.encode(), digest_size=12).hexdigest().encode()
+    parts = [
+        _part(b"text/plain; charset=utf-8", _told(reporting_mta, recipients)),
+        b"Content-Type: message/delivery-status\r\n\r\n"
+        + _status(reporting_mta, recipients, arrival_at, envid),
+        _part(b"text/rfc822-headers; charset=utf-8", _head(original_head)),
+    ]
+    report = b"".join(b"\r\n--%b\r\n%b" % (boundary, part) for part in parts)
+    return (
+        _top(reporting_mta, to, now, message_id, boundary) + report + b"\r\n--%b--\r\n" % boundary
+    )
+
+
+def status_of(code: int, enhanced: str) -> str:
+    """The status for a final failure: the peer's own, or the general one of its class (RFC 3463).
+
+    A recipient that expired on 4xx replies has failed all the same: its 4.x.x stays, as RFC 3464
+    2.3.4 allows, and tells that time was the reason.
+    """
+    return enhanced or ("4.0.0" if 400 <= code < 500 else "5.0.0")
+
+
+def _top(reporting_mta: str, to: str, now: float, message_id: str, boundary: bytes) -> bytes:
     rows = [
         b"Date: " + _date(now),
         b"Message-ID: <%b>" % message_id.encode("ascii"),
@@ -69,23 +91,7 @@ def build(
         b' boundary="%b"' % boundary,
         b"",
     ]
-    parts = [
-        _part(b"text/plain; charset=utf-8", _told(reporting_mta, recipients)),
-        b"Content-Type: message/delivery-status\r\n\r\n"
-        + _status(reporting_mta, recipients, arrival_at, envid),
-        _part(b"text/rfc822-headers; charset=utf-8", _head(original_head)),
-    ]
-    report = b"".join(b"\r\n--%b\r\n%b" % (boundary, part) for part in parts)
-    return b"\r\n".join(rows) + report + b"\r\n--%b--\r\n" % boundary
-
-
-def status_of(code: int, enhanced: str) -> str:
-    """The status for a final failure: the peer's own, or the general one of its class (RFC 3463).
-
-    A recipient that expired on 4xx replies has failed all the same: its 4.x.x stays, as RFC 3464
-    2.3.4 allows, and tells that time was the reason.
-    """
-    return enhanced or ("4.0.0" if 400 <= code < 500 else "5.0.0")
+    return b"\r\n".join(rows)
 
 
 def _part(content_type: bytes, wire: bytes) -> bytes:

@@ -47,7 +47,8 @@ def complete(raw: bytes, *, date: datetime, message_id: str, received: bytes = b
     """The message as it leaves: `received` on top, missing Date and Message-ID added, Bcc gone.
 
     `message_id` is given without angle brackets. A header section that runs into the body without
-    a blank line gets one there, and a leading mbox "From " line goes, as sendmail does.
+    a blank line gets one there, and a leading mbox "From " line goes, as sendmail does. So does the
+    obsolete blank before a colon (RFC 5322 4.5.8): no DKIM verifier finds such a field.
     """
     postmark = _POSTMARK.match(raw)
     if postmark:
@@ -64,7 +65,7 @@ def complete(raw: bytes, *, date: datetime, message_id: str, received: bytes = b
         added += f"Date: {format_datetime(date)}\r\n".encode("ascii")
     if b"message-id" not in names:
         added += f"Message-ID: <{message_id}>\r\n".encode("ascii")
-    kept = b"".join(field for name, field in found if name not in _DROPPED)
+    kept = b"".join(_modern(name, field) for name, field in found if name not in _DROPPED)
     return added + kept + b"\r\n" + body
 
 
@@ -98,6 +99,12 @@ def received_field(
         f"\tby {_safe(by)} (Mailmill) with {_safe(protocol)} id {_safe(queue_id)}{recipient};\r\n"
         f"\t{format_datetime(at)}\r\n"
     ).encode()
+
+
+def _modern(name: bytes, field: bytes) -> bytes:
+    if field[len(name) : len(name) + 1] == b":":
+        return field
+    return field[: len(name)] + field[field.index(b":") :]
 
 
 def _safe(text: str) -> str:

@@ -12,6 +12,7 @@ from mta.mail.address import Address
 
 LINE = 76
 HARD_LINE = 998  # RFC 5322 2.1.1, without CRLF
+MAX_VALUE = 20_000
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -25,8 +26,11 @@ _LONG_WORD = re.compile(rf"[^ ]{{{HARD_LINE - 100}}}")
 def clean_value(text: str) -> str:
     """One line of header text, outer blanks removed, tabs as spaces.
 
-    Raises ValueError when it holds a line end or another control character: header injection.
+    Raises ValueError when it holds a line end or another control character (header injection), or
+    more than MAX_VALUE characters.
     """
+    if len(text) > MAX_VALUE:
+        raise ValueError(f"is longer than {MAX_VALUE} characters")
     if not text.isprintable():
         if _FORBIDDEN.search(text):
             raise ValueError("holds a line end or another control character")

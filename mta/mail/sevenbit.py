@@ -13,6 +13,7 @@ from mta.mail.headers import fields, split
 from mta.mail.mime import HARD_LINE, base64_lines, quoted_printable
 
 _MAX_DEPTH = 40
+_MAX_PARTS = 5_000  # a parse of its own each: more is an attack on our time
 _NEST = frozenset({"message/rfc822", "message/global"})
 
 
@@ -50,7 +51,7 @@ def re_encode(entity: bytes, *, default: str = "text/plain", depth: int = 0) -> 
 def _multipart(body: bytes, boundary: bytes, default: str, depth: int) -> bytes:
     delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r\n|\Z)")
     marks = list(delimiter.finditer(body))
-    if not marks:
+    if not marks or body.count(b"\r\n--") > _MAX_PARTS:
         return body
     preamble = body[: marks[0].start()]
     out = [preamble if fits(preamble) else b""]

@@ -34,6 +34,7 @@ def test_fields_keep_every_byte() -> None:
     assert b"".join(field for _, field in found) == head
     assert [name for name, _ in found] == [b"subject", b"x", b"", b"from"]
     assert headers.value(found[0][1]) == b"a\t b"
+    assert headers.fields(b"A: 1") == [(b"a", b"A: 1\r\n")]
 
 
 def test_missing_fields_are_added_and_bcc_goes() -> None:
@@ -62,6 +63,11 @@ def test_present_fields_stay_as_they_are() -> None:
 )
 def test_header_section_always_ends(raw: bytes, rest: bytes) -> None:
     assert complete(raw) == DATE + ID + rest
+
+
+def test_obsolete_blank_before_the_colon_goes() -> None:
+    raw = b"From\t : a : b\r\nX: y\r\n\r\nhi\r\n"
+    assert complete(raw) == DATE + ID + b"From: a : b\r\nX: y\r\n\r\nhi\r\n"
 
 
 def test_hops_are_counted_in_the_header_only() -> None:

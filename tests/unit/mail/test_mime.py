@@ -47,6 +47,12 @@ def test_control_characters_are_refused_everywhere(text: str) -> None:
             make(text)
 
 
+def test_header_values_are_bounded() -> None:
+    assert mime.unstructured("x " * (mime.MAX_VALUE // 2))
+    with pytest.raises(ValueError, match="longer"):
+        mime.unstructured("x" * (mime.MAX_VALUE + 1))
+
+
 def test_structured_values_are_ascii_and_fold() -> None:
     links = ", ".join(f"<https://example.org/{'x' * 40}{index}>" for index in range(5))
     folded = mime.structured(links, column=18)

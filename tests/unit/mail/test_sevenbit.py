@@ -110,6 +110,11 @@ def test_signed_parts_are_left_alone() -> None:
     assert b"caf\xe9\r\n--b\r\n" in make_seven_bit_safe(raw)
 
 
+def test_part_bombs_are_left_alone() -> None:
+    raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n\xe9\r\n" * 6000
+    assert split(make_seven_bit_safe(raw))[1] == split(raw)[1]
+
+
 def test_digest_parts_are_messages() -> None:
     raw = "Content-Type: multipart/digest; boundary=b\r\n\r\n"
     raw += "--b\r\n\r\nSubject: x\r\n\r\né\r\n--b--\r\n"

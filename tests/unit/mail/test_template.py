@@ -135,6 +135,12 @@ def test_malformed_templates_are_refused(source: str) -> None:
         render(source)
 
 
+@pytest.mark.parametrize("source", ["{{ x }}", "{{ x ~ 'a' }}", "{{ x|upper }}", "{{ x|string }}"])
+def test_long_values_are_refused(source: str) -> None:
+    with pytest.raises(TemplateError, match="too long"):
+        render(source, x="x" * 1_000_001)
+
+
 def test_compiled_templates_are_reused() -> None:
     first = compile_template("{% if 1 %}x{% endif %}", html=False, field="text")
     assert compile_template("{% if 1 %}x{% endif %}", html=False, field="text") is first
