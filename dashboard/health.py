@@ -31,13 +31,11 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """200 when the database, its migrations and Redis are there; 503 with what is not."""
     states = {name: outcome(name, check) for name, check in CHECKS.items()}
     ready = all(state == "ok" for state in states.values())
-    return JsonResponse(
-        {"ready": ready, "checks": states}, status=200 if ready else 503
-    )
+    return JsonResponse({"ready": ready, "checks": states}, status=200 if ready else 503)
 
 
 def outcome(name: str, check: Callable[[], str]) -> str:
-    """"ok" or what is wrong, in words that are safe to show."""
+    """ "ok" or what is wrong, in words that are safe to show."""
     try:
         return check() or "ok"
     except (DatabaseError, redis.RedisError, OSError) as error:

@@ -80,5 +80,7 @@ def spool() -> list[Metric]:
         waiting,
         GaugeMetricFamily("mailmill_in_flight", "Recipients under way", value=survey.in_flight),
         GaugeMetricFamily("mailmill_waiting_domains", "Domains with mail", value=survey.domains),
-        GaugeMetricFamily("mailmill_oldest_waiting_seconds", "Age of the oldest waiting", value=age),
+        GaugeMetricFamily(
+            "mailmill_oldest_waiting_seconds", "Age of the oldest waiting", value=age
+        ),
     ]

@@ -78,7 +78,8 @@ class Hour:
 def fetch(sql: str, params: Iterable[Any] = ()) -> Rows:
     with connection.cursor() as cursor:
         cursor.execute(sql, list(params))
-        return cursor.fetchall()
+        rows: Rows = cursor.fetchall()
+        return rows
 
 
 def marks(values: Sequence[Any]) -> str:
@@ -183,5 +184,3 @@ def first_event_after(instant_ms: int) -> int:
 
 def from_ms_or_none(value: int | None) -> datetime | None:
     return None if value is None else from_ms(value)
-
-

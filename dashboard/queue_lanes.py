@@ -93,8 +93,10 @@ def next_to_go(lane_ids: Sequence[int]) -> list[Recipient]:
     found: list[Recipient] = []
     for lane_id in lane_ids[:20]:
         waiting = Recipient.objects.filter(Q(state__in=sorted(WAITING)), lane_id=lane_id)
-        found += waiting.select_related("message").defer("substitutions").order_by(
-            "next_attempt_at"
-        )[:NEXT]
+        found += (
+            waiting.select_related("message")
+            .defer("substitutions")
+            .order_by("next_attempt_at")[:NEXT]
+        )
     found.sort(key=lambda row: row.next_attempt_at or row.updated_at)
     return found[:NEXT]

@@ -32,11 +32,15 @@ def why(
     if row.state == State.HELD:
         return "Held until a person releases it."
     if row.state == State.CLAIMED:
+        if row.claimed_until and row.claimed_until < now:
+            return "The worker that had it is gone; its claim goes back with the next sweep."
         until = f"; its claim ends {ago(row.claimed_until, now)}" if row.claimed_until else ""
         return f"A worker has it in hand{until}."
-    for suspension in suspensions:
-        because = f" ({suspension.reason})" if suspension.reason else ""
-        return f"Mail of {suspension.scope} {suspension.key} is suspended{because}; an operator can resume it."
+    if suspensions:
+        found = suspensions[0]
+        because = f" ({found.reason})" if found.reason else ""
+        whose = f"Mail of tenant {found.key}" if found.scope == "tenant" else f"Mail to {found.key}"
+        return f"{whose} is suspended{because}; an operator can resume it."
     return waiting_reason(row, lane, now)
 
 

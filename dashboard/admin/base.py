@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import ForeignKey, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import Field
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from dashboard import roles
+from dashboard.forms.labels import words_for
 
 if TYPE_CHECKING:  # Django's classes take type arguments in the stubs only; unfold has no types
     from django.contrib.admin import ModelAdmin, TabularInline
+    from django.contrib.admin.views.main import ChangeList
 
     AdminBase = ModelAdmin[Any]
     InlineBase = TabularInline[Any, Any]
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # Django's classes take type arguments in the stubs only; unf
 else:
     from unfold.admin import ModelAdmin as AdminBase
     from unfold.admin import TabularInline as InlineBase
+    from unfold.views import ChangeList
 
     PaginatorBase = Paginator
 
@@ -40,10 +43,24 @@ __all__ = ["ChoicesDropdownFilter", "HotAdmin", "Row", "RowInline", "SeenFilter"
 class CappedPaginator(PaginatorBase):
     """Counts no further than COUNT_CAP rows, so that a page costs the same at any size."""
 
+    template_name = "dashboard/pagination.html"
+
+    @property
+    def capped(self) -> bool:
+        return self.count >= COUNT_CAP
+
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by()[:COUNT_CAP].count())
+
+
+class CappedChangeList(ChangeList):
+    """A list whose full size nobody counts."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count
 
 
 class SeenFilter(RelatedDropdownFilter):  # type: ignore[misc]  # unfold has no types
@@ -88,9 +105,15 @@ class Scoped:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]  # the mixed-in class has it
         return roles.seen(request.user, rows)
 
-    def formfield_for_foreignkey(
-        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> Field | None:
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        words = words_for(str(self.model._meta.model_name), db_field.name)
+        if words.label:
+            kwargs.setdefault("label", words.label)
+        if words.help:
+            kwargs.setdefault("help_text", words.help)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]  # as above
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         remote: Any = db_field.remote_field.model
         rows = kwargs.get("queryset")
         if rows is None:
@@ -120,7 +143,6 @@ class Row(Scoped, AdminBase):
     """A configuration table that people edit."""
 
     list_per_page = 50
-    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     warn_unsaved_form = True
     compressed_fields = True
@@ -132,12 +154,18 @@ class HotAdmin(Row):
     """A table that the hot path writes: looked at, never changed by hand."""
 
     paginator = CappedPaginator
-    list_per_page = 50
+    show_full_result_count = False
     list_max_show_all = 50
     #: Sorting a big table by a column without an index is a full sort.
-    sortable_by: tuple[str, ...] = ()
+    sortable_by = ()
     list_display_links: Any = None
     actions = None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CappedChangeList
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields or ()
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -153,4 +181,4 @@ class RowInline(Scoped, InlineBase):
     """Rows edited inside their parent's page."""
 
     extra = 0
-    tab = True
+    hide_title = True

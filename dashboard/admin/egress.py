@@ -69,9 +69,12 @@ class PoolAdmin(Row):
             "n_sources": Count("members", distinct=True),
             "n_streams": Count("streams", distinct=True),
         }
-        return super().get_queryset(request).annotate(**counted)
+        rows = super().get_queryset(request)
+        return rows.annotate(**counted)
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
         form = super().get_form(request, obj, change, **kw)
         if not roles.is_operator(request.user) and "tenant" in form.base_fields:
             form.base_fields["tenant"].required = True  # only operators make shared pools
@@ -104,7 +107,7 @@ class MembershipInline(RowInline):
 @admin.register(Source)
 class SourceAdmin(Row):
     form = SourceForm
-    list_display = ["name", "address", "ehlo_name", "status_label", "warmup", "pools_count"]
+    list_display = ["name", "address", "ehlo", "status_label", "warmup", "pools_count"]
     list_filter = [("status", ChoicesDropdownFilter), ("warmup_schedule", SeenFilter)]
     list_select_related = ["warmup_schedule"]
     search_fields = ["name", "address", "ehlo_name"]
@@ -136,6 +139,10 @@ class SourceAdmin(Row):
         rows = super().get_queryset(request)
         days = Max("warmup_schedule__stages__day")
         return rows.annotate(n_pools=Count("pools", distinct=True), n_days=days)
+
+    @admin.display(description="EHLO name", ordering="ehlo_name")
+    def ehlo(self, row: Source) -> str | SafeString:
+        return row.ehlo_name or display.DASH
 
     @admin.display(description="Warmup")
     def warmup(self, row: Any) -> SafeString:
@@ -184,7 +191,8 @@ class WarmupScheduleAdmin(Row):
             "least": Max("stages__per_day", filter=Q(stages__day=1)),
             "n_sources": Count("sources", distinct=True),
         }
-        return super().get_queryset(request).annotate(**annotations)
+        rows = super().get_queryset(request)
+        return rows.annotate(**annotations)
 
     @admin.display(description="Days", ordering="n_days")
     def days(self, row: Any) -> int:

@@ -31,7 +31,6 @@ class EventAdmin(HotAdmin):
     ordering = ["-id"]
     kind_label = display.label_column("kind", "Kind")
     fields = ["at_shown", "kind_label", "tenant", "to", "message_name", "data_shown"]
-    readonly_fields = fields
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

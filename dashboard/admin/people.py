@@ -37,7 +37,7 @@ class PersonCreationForm(PersonForm, UserCreationForm):  # type: ignore[misc]  #
 
 
 @admin.register(User)
-class PersonAdmin(Row, UserAdmin):  # type: ignore[type-arg]  # takes an argument in the stubs only
+class PersonAdmin(Row, UserAdmin):  # type: ignore[misc, type-arg]  # Row narrows, stubs want []
     form = PersonChangeForm
     add_form = PersonCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -89,7 +89,7 @@ class PersonAdmin(Row, UserAdmin):  # type: ignore[type-arg]  # takes an argumen
 class CredentialAdmin(Row):
     """API keys and SMTP credentials alike: made once, then only renamed, limited or revoked."""
 
-    form = CredentialForm
+    form: Any = CredentialForm
     list_filter = [("tenant", SeenFilter)]
     list_select_related = ["tenant"]
     autocomplete_fields = ["tenant"]
@@ -158,7 +158,7 @@ class SmtpCredentialAdmin(CredentialAdmin):
         ),
         ("Validity", {"fields": ["expires_at", "revoked_at"]}),
     ]
-    form = RowForm  # no scopes to choose: it sends
+    form: Any = RowForm  # no scopes to choose: it sends
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         return [*super().get_readonly_fields(request, obj), *(["username"] if obj else [])]

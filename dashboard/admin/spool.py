@@ -20,7 +20,15 @@ from mta.tenants.models import Tenant
 
 @admin.register(Message)
 class MessageAdmin(HotAdmin):
-    list_display = ["name", "subject", "tenant", "stream_name", "reverse_path", "campaign", "accepted"]
+    list_display = [
+        "name",
+        "subject",
+        "tenant",
+        "stream_name",
+        "reverse_path",
+        "campaign",
+        "accepted",
+    ]
     list_filter = [("tenant", SeenFilter)]
     list_select_related = ["tenant", "stream"]
     search_fields = ["id"]
@@ -30,7 +38,6 @@ class MessageAdmin(HotAdmin):
         "name", "tenant", "stream_name", "subject", "reverse_path", "sender_domain", "campaign",
         "tags", "metadata", "origin", "body_shown", "accepted", "expires",
     ]  # fmt: skip
-    readonly_fields = fields
     accepted = display.instant_column("created_at", "Accepted")
     expires = display.instant_column("expires_at", "Expires")
 
@@ -77,7 +84,6 @@ class RecipientAdmin(HotAdmin):
         "address_link", "message_name", "state_label", "tries", "next_at", "reply", "bounce_class",
         "domain",
     ]  # fmt: skip
-    readonly_fields = fields
     state_label = display.label_column("state", "State")
     next_at = display.instant_column("next_attempt_at", "Next attempt")
 
@@ -115,7 +121,7 @@ class RecipientAdmin(HotAdmin):
 
 @admin.register(Attempt)
 class AttemptAdmin(HotAdmin):
-    list_display = ["at_shown", "outcome_label", "to", "number_shown", "reply_shown", "mx_host", "took"]
+    list_display = ["at_shown", "outcome_label", "to", "number_shown", "reply_shown", "mx", "took"]
     search_fields = ["recipient_id"]
     search_help_text = "Address, recipient id or message id"
     ordering = ["-id"]
@@ -123,12 +129,14 @@ class AttemptAdmin(HotAdmin):
         "at_shown", "outcome_label", "to", "number", "stage", "reply", "bounce_class", "rule",
         "source_name", "site", "mx_host", "mx_address", "tls", "took",
     ]  # fmt: skip
-    readonly_fields = fields
     outcome_label = display.label_column("outcome", "Outcome")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).select_related("recipient").defer(
-            "recipient__substitutions"
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("recipient")
+            .defer("recipient__substitutions")
         )
 
     def get_search_results(
@@ -153,6 +161,10 @@ class AttemptAdmin(HotAdmin):
     def reply_shown(self, row: Attempt) -> SafeString:
         return display.clipped(row.reply)
 
+    @admin.display(description="MX host")
+    def mx(self, row: Attempt) -> str:
+        return row.mx_host
+
     @admin.display(description="Took")
     def took(self, row: Attempt) -> str:
         return f"{row.took_ms:,} ms"
@@ -166,7 +178,6 @@ class LaneAdmin(HotAdmin):
     search_help_text = "The beginning of a domain"
     sortable_by = ("domain_link",)
     fields = ["domain", "tenant", "stream_name", "priority", "due", "site", "reply", "hold_reason"]
-    readonly_fields = fields
     due = display.instant_column("due_at", "Next due")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -203,12 +214,12 @@ class BodyAdmin(HotAdmin):
     search_fields = ["digest__startswith"]
     search_help_text = "The beginning of the digest"
     fields = ["digest", "kind", "size_shown", "encrypted", "stored"]
-    readonly_fields = fields
     stored = display.instant_column("created_at", "Stored")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         used = Exists(Message.objects.filter(body_id=OuterRef("pk")))
-        return super().get_queryset(request).defer("content").annotate(used=used)
+        rows = super().get_queryset(request).defer("content")
+        return rows.annotate(used=used)
 
     @admin.display(description="Size")
     def size_shown(self, row: Body) -> str:

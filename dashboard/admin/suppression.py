@@ -10,7 +10,13 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from dashboard import display, roles
-from dashboard.admin.base import CappedPaginator, ChoicesDropdownFilter, Row, SeenFilter
+from dashboard.admin.base import (
+    CappedChangeList,
+    CappedPaginator,
+    ChoicesDropdownFilter,
+    Row,
+    SeenFilter,
+)
 from dashboard.admin.finding import starting_with
 from dashboard.forms.suppression import SuppressionForm
 from mta.suppression.models import Suppression
@@ -20,6 +26,7 @@ from mta.suppression.models import Suppression
 class SuppressionAdmin(Row):
     form = SuppressionForm
     paginator = CappedPaginator  # lists of millions are normal
+    show_full_result_count = False
     list_display = ["address", "owner", "of_stream", "reason_label", "origin", "created", "ends"]
     list_filter = [("tenant", SeenFilter), ("reason", ChoicesDropdownFilter)]
     list_select_related = ["tenant", "stream__tenant"]
@@ -43,6 +50,9 @@ class SuppressionAdmin(Row):
         ("Why", {"fields": [("reason", "origin"), "expires_at"]}),
     ]
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CappedChangeList]:
+        return CappedChangeList
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -51,7 +61,9 @@ class SuppressionAdmin(Row):
             return queryset, False
         return starting_with(queryset, "address", start), False
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
         form = super().get_form(request, obj, change, **kw)
         if not roles.is_operator(request.user) and "tenant" in form.base_fields:
             form.base_fields["tenant"].required = True  # only operators suppress for everybody

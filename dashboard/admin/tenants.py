@@ -24,6 +24,7 @@ class StreamInline(RowInline):
     fields = ["name", "kind", "is_default", "pool", "life_hours", "retry_steps"]
     autocomplete_fields = ["pool"]
     show_change_link = True
+    tab = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("tenant", "pool")
@@ -34,6 +35,7 @@ class SendingDomainInline(RowInline):
     form = SendingDomainForm
     fields = ["domain"]
     show_change_link = True
+    tab = True
 
 
 @admin.register(Tenant)
@@ -153,7 +155,7 @@ class DkimKeyAdmin(Row):
             {
                 "description": "The key signs between these instants; empty is without limit. "
                 "Publish the record before the window opens.",
-                "fields": [("active_from", "active_until")],
+                "fields": ["active_from", "active_until"],
             },
         ),
     ]

@@ -60,10 +60,11 @@ class PoolForm(RowForm):
 
 
 def overflow_problem(pool: Pool, tenant: Tenant | None, overflow: Pool) -> str:
-    """Why `pool` (of `tenant`, None when shared) cannot overflow into `overflow`; "" when it can."""
+    """Why `pool` (of `tenant`; None: shared) cannot overflow into `overflow`; "" when it can."""
     if overflow.tenant_id is not None and overflow.tenant_id != getattr(tenant, "pk", None):
         return f"{overflow.name} belongs to another tenant."
-    seen, step = set(), overflow
+    seen: set[int] = set()
+    step: Pool | None = overflow
     while step is not None and step.pk not in seen:
         if pool.pk and step.pk == pool.pk:
             return f"{overflow.name} leads back to this pool: mail would go round in circles."

@@ -18,10 +18,11 @@ from dashboard.queries import Tenants
 from mta.tenants.models import Tenant
 
 P = ParamSpec("P")
-Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def staff_page(page: Page[P]) -> Page[P]:
+def staff_page(
+    page: Callable[Concatenate[HttpRequest, P], HttpResponse],
+) -> Callable[..., HttpResponse]:
     """Only for signed-in staff; others go to the login, a live part tells its page to go there."""
 
     @wraps(page)

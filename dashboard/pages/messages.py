@@ -59,9 +59,7 @@ def message(request: HttpRequest, name: str) -> HttpResponse:
         "after": ids.encode(shown[-1].pk) if len(recipients) > PER_PAGE else "",
         "events": events_of(shown),
     }
-    return frame(
-        request, "dashboard/message.html", found.subject or "Message without subject", **context
-    )
+    return frame(request, "dashboard/message.html", "Message", **context)
 
 
 def page_of(found: Message, state: str, after: str) -> list[Recipient]:
@@ -117,7 +115,11 @@ def reasons_of(rows: list[Recipient], of: Message) -> list[str]:
             row,
             row.lane,
             now,
-            [s for s in in_force if s.scope == "tenant" or s.key in {row.lane.domain, row.lane.site}],
+            [
+                s
+                for s in in_force
+                if s.scope == "tenant" or s.key in {row.lane.domain, row.lane.site}
+            ],
         )
         for row in rows
     ]
@@ -150,4 +152,4 @@ def recipient(request: HttpRequest, name: str) -> HttpResponse:
         "why": reasons_of([found], found.message)[0],
         "events": events_of([found]),
     }
-    return frame(request, "dashboard/recipient.html", found.address, **context)
+    return frame(request, "dashboard/recipient.html", "Recipient", **context)

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from dashboard import queries, reasons, roles
+from dashboard import queries, roles
 from dashboard.pages.access import chosen_tenants, frame, staff_page
 from dashboard.queue_lanes import lane_rows, next_to_go
 from dashboard.queue_rows import ORDERS, queue_page
@@ -77,11 +77,10 @@ def queue(request: HttpRequest, domain: str) -> HttpResponse:
         "lanes": lanes,
         "next_to_go": next_to_go([lane.lane_id for lane in lanes]),
         "suspensions": suspensions_of(request, domain, {lane.site for lane in lanes}),
-        "reasons": reasons,
     }
     if request.GET.get("part") == "lanes":
         return render(request, "dashboard/queue_lanes.html", context)
-    return frame(request, "dashboard/queue.html", domain, **context)
+    return frame(request, "dashboard/queue.html", "Queue", **context)
 
 
 def suspensions_of(request: HttpRequest, domain: str, sites: set[str]) -> list[Suspension]:

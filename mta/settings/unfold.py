@@ -114,5 +114,5 @@ UNFOLD: dict[str, Any] = {
         }
     },
     "COMMAND": {"search_callback": "dashboard.pages.search.command_results"},
-    "SIDEBAR": {"command_search": True, "navigation": NAVIGATION},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }

@@ -1,0 +1,91 @@
+"""What the fields of the admin's forms are called, and the sentence below them.
+
+By model and field name; a field that is not named here keeps Django's words.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """A label ("" keeps Django's) and a help text."""
+
+    label: str = ""
+    help: str = ""
+
+
+LABELS: dict[str, dict[str, Words]] = {
+    "tenant": {
+        "name": Words(help="Lower-case letters, digits and hyphens; used in commands and reports."),
+        "status": Words(help="A suspended tenant hands in nothing and sends nothing."),
+        "status_reason": Words("Reason", "Shown to people who ask why."),
+        "quota_per_hour": Words("Per hour"),
+        "quota_per_day": Words("Per day"),
+    },
+    "stream": {
+        "kind": Words(
+            help="Transactional mail goes first and expires after 24 h, bulk after 120 h."
+        ),
+        "is_default": Words("Default", "Takes the mail that names no stream."),
+        "pool": Words(help="The sources that this stream sends through."),
+        "retry_steps": Words(
+            "Waits", "Such as 1m,5m,15m,1h; empty follows the instance's schedule."
+        ),
+        "life_hours": Words("Life in hours", "After that waiting mail expires and is reported."),
+        "sends_dsn": Words("Report failures", "To the reverse path, as RFC 3464 asks."),
+    },
+    "sendingdomain": {"domain": Words(help="Such as mail.example.org or bücher.example.")},
+    "dkimkey": {
+        "selector": Words(help="Such as 2026a; the record is published at it._domainkey.domain."),
+        "algorithm": Words(help="RSA is understood everywhere; Ed25519 beside it costs little."),
+        "active_from": Words("Signs from"),
+        "active_until": Words("Signs until"),
+    },
+    "apikey": {
+        "name": Words(help="What uses it, such as web shop."),
+        "expires_at": Words("Expires", "Empty: never."),
+    },
+    "smtpcredential": {
+        "username": Words("User name"),
+        "name": Words(help="What uses it, such as ERP."),
+        "expires_at": Words("Expires", "Empty: never."),
+    },
+    "pool": {
+        "tenant": Words(help="Empty: shared by all tenants."),
+        "overflow": Words(help="Takes what warming sources may not send; empty: that mail waits."),
+    },
+    "poolmember": {"weight": Words(help="Share relative to the others.")},
+    "source": {
+        "address": Words("IP address"),
+        "ehlo_name": Words("EHLO name", "Empty: the instance's host name."),
+        "status": Words(help="Draining finishes what is under way and takes nothing new."),
+        "warmup_schedule": Words("Schedule", "Empty: the source is warm."),
+        "warmup_started_on": Words("First day"),
+    },
+    "warmupstage": {"per_day": Words("Messages per day and provider")},
+    "shapingrule": {
+        "match_kind": Words("For"),
+        "match": Words("Name", "Provider, or site name or MX suffix; empty for the default."),
+        "connections": Words(help="Open at once from one source to the site."),
+        "messages_per_connection": Words("Messages per connection"),
+        "tls": Words("TLS", "Opportunistic encrypts where offered; required never falls back."),
+    },
+    "suspension": {
+        "scope": Words("What"),
+        "key": Words("Name", "Tenant, destination domain or site, or source."),
+        "reason": Words(help="Shown on the queue page and to those who ask."),
+        "ends_at": Words("Ends", "Empty: until somebody resumes it."),
+    },
+    "suppression": {
+        "origin": Words(help="What led to it: a reply, a person, a file."),
+        "expires_at": Words("Ends", "Empty: never."),
+    },
+    "webhookendpoint": {"url": Words("URL", "https, reached from this host.")},
+    "user": {"tenants": Words(help="For marketers: the tenants they look after.")},
+}
+
+
+def words_for(model_name: str, field: str) -> Words:
+    """The words of a field, empty where Django's are good."""
+    return LABELS.get(model_name, {}).get(field, Words())
