@@ -119,7 +119,8 @@ class Connection:
         """Send `transactions`; each gets one Outcome, in order, the moment its reply is read.
 
         When the connection breaks, at most the first Outcome without a reply is in doubt (stage
-        "dot"); the rest have attempted=False. An exception of the iterable or of `on_outcome`
+        "dot"); the rest have attempted=False. So it is on cancellation, which is raised after
+        that. An exception of the iterable or of `on_outcome`
         aborts the connection and is raised. RuntimeError: a delivery is already running.
         """
         if self._busy:

@@ -7,6 +7,7 @@ Rule 3: each transaction gets one Outcome, in order, the moment its reply is rea
 Rule 4: 421 ends the connection; what the peer has not judged may go elsewhere at once.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -63,6 +64,10 @@ class Pipeline:
                 current = following
         except ConnectionBroken as broken:
             self._abandon(broken, source, ahead, on_outcome)
+        except asyncio.CancelledError:
+            self._protocol.fail("delivery was cancelled")
+            self._abandon(self._protocol.broken(), source, ahead, on_outcome)
+            raise
 
     def _pull(self, source: Iterator[Transaction], ahead: Ahead) -> Envelope | None:
         """The next message this peer can take; those it cannot wait in `ahead` for their turn."""

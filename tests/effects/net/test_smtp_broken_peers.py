@@ -1,5 +1,6 @@
 """Peers on their worst day: at most one message in doubt, the rest free to go elsewhere."""
 
+import asyncio
 import socket
 
 import pytest
@@ -215,6 +216,29 @@ def test_an_exception_of_the_caller_aborts_the_connection(run):
             again = await Connection.open(peer.target())
             with pytest.raises(ZeroDivisionError):
                 await again.deliver((message(1 // k) for k in (1, 0)), lambda _: None)
+
+    run(scenario)
+
+
+def test_cancelled_between_the_dot_and_its_reply_is_told_as_a_doubt(run):
+    async def scenario():
+        async with Peer() as peer:
+            peer.answers["dot"] = ["250 ok", SILENCE]
+            connection = await Connection.open(peer.target())
+            outcomes: list[Outcome] = []
+            delivery = asyncio.ensure_future(connection.deliver(batch(4), outcomes.append))
+            while len(peer.contents) < 2:
+                await asyncio.sleep(0.001)
+            delivery.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await delivery
+            assert told(outcomes) == [
+                (1, "dot", 250, True),
+                (2, "dot", 0, True),
+                (3, "mail", 0, False),
+                (4, "mail", 0, False),
+            ]
+            assert not connection.usable
 
     run(scenario)
 
