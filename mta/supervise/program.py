@@ -21,19 +21,21 @@ class StopOrder(IntEnum):
     DISPATCH = 0  # no new claims
     DOORS = 1  # no new mail
     WORKERS = 2  # they finish or return their claims, and need the broker for it
-    BEAT = 3
-    FLOWER = 4
-    BROKER = 5
+    DRAIN = 3  # what still waits in the broker is returned too
+    BEAT = 4
+    FLOWER = 5
+    BROKER = 6
 
 
 #: Seconds that one order has before the next is told to stop; they add up to less than 9.
 PATIENCE: dict[StopOrder, float] = {
-    StopOrder.DISPATCH: 1.0,
-    StopOrder.DOORS: 1.5,
-    StopOrder.WORKERS: 4.0,
-    StopOrder.BEAT: 0.5,
-    StopOrder.FLOWER: 0.5,
-    StopOrder.BROKER: 1.0,
+    StopOrder.DISPATCH: 0.6,
+    StopOrder.DOORS: 1.0,
+    StopOrder.WORKERS: 4.2,
+    StopOrder.DRAIN: 2.0,
+    StopOrder.BEAT: 0.3,
+    StopOrder.FLOWER: 0.3,
+    StopOrder.BROKER: 0.5,
 }
 
 
@@ -52,7 +54,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A command that runs until it is told to stop, or once when `once`."""
+    """A command that runs until it is told to stop, or once when `once` or `at_stop`."""
 
     name: str
     argv: tuple[str, ...]
@@ -60,6 +62,8 @@ class Program:
     start_order: StartOrder = StartOrder.REST
     #: Runs to its end; the next start order waits for its exit code 0.
     once: bool = False
+    #: A step of the stop: started, instead of told to stop, when its stop order has come.
+    at_stop: bool = False
     #: Unix socket that answers PING when the program is ready.
     ready_socket: Path | None = None
     doors: tuple[Door, ...] = ()

@@ -63,6 +63,7 @@ def programs(place: Place) -> tuple[Program, ...]:
             Program(stage, command(place, "worker", stage), StopOrder.WORKERS)
             for stage in STAGES
         ),
+        Program("drain", command(place, "drain"), StopOrder.DRAIN, at_stop=True),
         Program("beat", command(place, "beat"), StopOrder.BEAT),
         Program(
             "flower",

@@ -11,7 +11,7 @@ from mta.supervise.backoff import next_restart
 from mta.supervise.broker import answers_ping
 from mta.supervise.child import Child, describe
 from mta.supervise.console import Console
-from mta.supervise.doors import answers
+from mta.supervise.doors import open_ports
 from mta.supervise.program import PATIENCE, Program, StartOrder, StopOrder
 from mta.supervise.signals import STOPS, received, signal_pipe
 
@@ -84,7 +84,11 @@ class Supervisor:
     def bring_up(self) -> None:
         begun_at = self.clock()
         for order in StartOrder:
-            group = [program for program in self.programs if program.start_order == order]
+            group = [
+                program
+                for program in self.programs
+                if program.start_order == order and not program.at_stop
+            ]
             for program in group:
                 try:
                     self.start(program)
@@ -95,7 +99,8 @@ class Supervisor:
                 return
         doors = {door for program in self.programs for door in program.doors}
         while doors and not self.stopping:
-            doors = {door for door in doors if not answers(door)}
+            ports = open_ports()
+            doors = {door for door in doors if door.port not in ports}
             self.turn(LOOK_AGAIN if doors else 0.0)
         if not self.stopping:
             self.console.say(f"{self.on_up()}\nup after {self.clock() - begun_at:.1f} s")
@@ -185,6 +190,8 @@ class Supervisor:
         for line in rest:
             self.console.line(program.name, line)
         if self.stopping:
+            if program.at_stop and code:
+                self.console.say(f"{program.name} failed with {describe(code)}")
             return
         if program.once and code == 0:
             self.finished.add(program)
@@ -224,14 +231,28 @@ class Supervisor:
             self.stop_asked_at = self.clock()
         begun_at = self.stop_asked_at
         self.console.say("stopping; a second Ctrl-C kills at once")
+        was_up = StopOrder.WORKERS in {one.program.stop_order for one in self.children.values()}
         for order in StopOrder:
-            group = [one for one in self.children.values() if one.program.stop_order == order]
-            for child in group:
+            for child in self.children_of(order):
                 child.terminate()
-            self.await_end(group, min(self.clock() + PATIENCE[order], begun_at + STOP_WITHIN))
+            if was_up:
+                self.start_stop_steps(order)
+            deadline = min(self.clock() + PATIENCE[order], begun_at + STOP_WITHIN)
+            self.await_end(self.children_of(order), deadline)
         self.await_end(list(self.children.values()), begun_at + STOP_WITHIN)
         self.kill_rest()
         self.console.say(f"stopped after {self.clock() - begun_at:.1f} s")
+
+    def children_of(self, order: StopOrder) -> list[Child]:
+        return [one for one in self.children.values() if one.program.stop_order == order]
+
+    def start_stop_steps(self, order: StopOrder) -> None:
+        for program in self.programs:
+            if program.at_stop and program.stop_order == order and not self.hurry:
+                try:
+                    self.start(program)
+                except OSError as error:  # the stop goes on without it
+                    self.console.say(f"{program.name}: cannot start: {error}")
 
     def await_end(self, group: Sequence[Child], deadline: float) -> None:
         while any(child.pid in self.children for child in group):

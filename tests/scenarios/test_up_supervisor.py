@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.services.processes import wait_until
 from tests.unit.supervise.harmless import POLITE, ROOT, STUBBORN, start
 
-ORDERS = ("DISPATCH", "DOORS", "WORKERS", "BEAT", "FLOWER", "BROKER")
+ORDERS = ("DISPATCH", "DOORS", "WORKERS", "DRAIN", "BEAT", "FLOWER", "BROKER")
 FAILING = "import sys; print('broken', flush=True); sys.exit(3)"
 
 
@@ -36,13 +37,28 @@ def pids(log: str) -> list[int]:
 
 
 def test_programs_stop_in_order(tmp_path: Path) -> None:
-    programs = [
+    programs: list[dict[str, Any]] = [
         {"name": order.lower(), "code": POLITE, "stop_order": order} for order in reversed(ORDERS)
     ]
     with start(tmp_path, programs) as up:
         wait_until(lambda: up.log().count("ready") == len(ORDERS), 20, f"start of {up}")
         assert up.terminate(10) == 0
         assert re.findall(r"(\w+) +\| bye", up.log()) == [order.lower() for order in ORDERS]
+
+
+def test_a_step_of_the_stop_runs_between_workers_and_broker(tmp_path: Path) -> None:
+    step = "import time; time.sleep(0.3); print('drained', flush=True)"
+    programs: list[dict[str, Any]] = [
+        {"name": "deliver", "code": POLITE, "stop_order": "WORKERS"},
+        {"name": "drain", "code": step, "stop_order": "DRAIN", "at_stop": True},
+        {"name": "valkey", "code": POLITE, "stop_order": "BROKER"},
+    ]
+    with start(tmp_path, programs) as up:
+        wait_until(lambda: up.log().count("ready") == 2, 20, f"start of {up}")
+        assert "drained" not in up.log()
+        assert up.terminate(10) == 0
+        said = re.findall(r"(\w+) +\| (?:bye|drained)", up.log())
+        assert said == ["deliver", "drain", "valkey"]
 
 
 def test_ctrl_c_stops_as_sigterm_does(tmp_path: Path) -> None:
@@ -54,7 +70,7 @@ def test_ctrl_c_stops_as_sigterm_does(tmp_path: Path) -> None:
 
 
 def test_what_ignores_sigterm_is_killed_within_ten_seconds(tmp_path: Path) -> None:
-    programs = [
+    programs: list[dict[str, Any]] = [
         {"name": "stubborn", "code": saying_pid(STUBBORN), "stop_order": "WORKERS"},
         {"name": "valkey", "code": POLITE, "stop_order": "BROKER"},
     ]
@@ -116,7 +132,7 @@ def test_the_death_of_the_supervisor_ends_its_programs(tmp_path: Path) -> None:
 
 def test_orders_start_one_after_the_other(tmp_path: Path) -> None:
     slow = "import time; time.sleep(0.5); print('done', flush=True)"
-    programs = [
+    programs: list[dict[str, Any]] = [
         {"name": "migrate", "code": slow, "start_order": "SCHEMA", "once": True},
         {"name": "web", "code": POLITE},
     ]
@@ -128,7 +144,7 @@ def test_orders_start_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_a_failed_migration_ends_the_start(tmp_path: Path) -> None:
-    programs = [
+    programs: list[dict[str, Any]] = [
         {"name": "migrate", "code": FAILING, "start_order": "SCHEMA", "once": True},
         {"name": "web", "code": POLITE},
     ]

@@ -1,6 +1,6 @@
 """A supervisor over small Python programs: `python -m tests.unit.supervise.harmless FILE`.
 
-FILE is JSON: a list of {"name", "code", "stop_order"?, "start_order"?, "once"?}.
+FILE is JSON: a list of {"name", "code", "stop_order"?, "start_order"?, "once"?, "at_stop"?}.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def program(entry: Mapping[str, Any]) -> Program:
         StopOrder[entry.get("stop_order", "WORKERS")],
         StartOrder[entry.get("start_order", "REST")],
         once=entry.get("once", False),
+        at_stop=entry.get("at_stop", False),
     )
 
 

@@ -19,14 +19,15 @@ FOREIGN = {"postgres", "valkey"}
 
 
 def stack() -> list[Program]:
-    """The programs under the settings of the compose file."""
+    """The programs under the settings of the compose file, without the steps of a stop."""
     environment = SERVICES["web"]["environment"]
     binds = {"MAILMILL_FLOWER_BIND": ("127.0.0.1", 5555)}
     for name, value in environment.items():
         if name.endswith("_BIND"):
             host, port = value.split(":")
             binds[name] = (host, int(port))
-    return list(programs(Place("python", "manage.py", Path("/var/lib/mailmill"), binds)))
+    place = Place("python", "manage.py", Path("/var/lib/mailmill"), binds)
+    return [program for program in programs(place) if not program.at_stop]
 
 
 def test_the_services_are_the_programs() -> None:
