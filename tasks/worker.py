@@ -6,7 +6,13 @@ import os
 import threading
 from typing import Any
 
-from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    task_received,
+    worker_shutdown,
+    worker_shutting_down,
+)
+from celery.worker.request import Request
 from django.db import close_old_connections
 
 from mta.delivery import network
@@ -25,6 +31,13 @@ def set_up(**_: Any) -> None:
     custody = stage.begin(STAGE)
     if STAGE == "deliver":
         network.open_sender(custody)
+
+
+@task_received.connect(weak=False)
+def receive(request: Request, **_: Any) -> None:
+    """A batch is journalled when it leaves the broker, not when a thread gets to it."""
+    if request.name == STAGE and STAGE != "classify":
+        stage.custody().receive(request.args[0])
 
 
 @worker_shutting_down.connect(weak=False)

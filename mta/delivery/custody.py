@@ -14,8 +14,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path as FilePath
+from typing import Any
 
 import redis
 from django.db import Error as DatabaseError
@@ -54,9 +54,12 @@ class Custody:
         recover(self.folder)
         self.thread.start()
 
+    def receive(self, values: dict[str, Any]) -> None:
+        """A batch has left the broker and is in this process's memory; signatures can be remade."""
+        self.journal.opened(int(values["token"]), {**values, "signatures": ()})
+
     def take(self, batch: Batch) -> bool:
-        """Take a batch; False when its claim is gone and it must be left alone."""
-        self.journal.opened(batch.token, replace(batch, signatures=()).to_json())
+        """Begin to work on a received batch; False when its claim is gone: leave it alone."""
         if claim.renew([batch.token], seconds=self.claim_seconds):
             return True
         self.journal.closed(batch.token)

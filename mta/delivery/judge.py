@@ -75,7 +75,8 @@ def result_of(outcome: Outcome, provider: str) -> Result:
     text = reply_text(outcome)
     if outcome.kind:
         return Result(
-            outcome.recipient_id, outcome.kind, reply=text, stage=outcome.stage, at=outcome.at,
+            outcome.recipient_id, outcome.kind, reply=text, text=outcome.reply,
+            stage=outcome.stage, at=outcome.at,
             took_ms=outcome.took_ms, until=outcome.until,
         )  # fmt: skip
     verdict = wiring.classifier().classify(
@@ -87,6 +88,7 @@ def result_of(outcome: Outcome, provider: str) -> Result:
         recipient_id=outcome.recipient_id,
         outcome=verdict.outcome,
         reply=text,
+        text=outcome.reply,
         code=outcome.code,
         enhanced=outcome.enhanced,
         stage=outcome.stage,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import orjson
 
@@ -46,16 +45,15 @@ def message_for(context: Context, group: Sequence[Settled], now: int) -> inject.
         recipients=[
             dsn.FailedRecipient(
                 address=one.owned.address,
-                reply=one.reason,
-                status=one.result.enhanced
-                or ("4.4.7" if one.bounce_class == "expired" else "5.0.0"),
+                diagnostic=one.reason,
+                status=status_of_failure(one),
                 orcpt=one.owned.orcpt,
                 remote_mta=one.result.mx_host,
             )
             for one in group
         ],
-        arrival_at=from_ms(first.created_at),
-        now=datetime.fromtimestamp(now / 1000, UTC),
+        arrival_at=first.created_at / 1000,
+        now=now / 1000,
         message_id=f"{encode(message_id)}@{context.hostname}",
         envid=first.envid,
     )
@@ -71,6 +69,13 @@ def message_for(context: Context, group: Sequence[Settled], now: int) -> inject.
         subject="Undelivered mail",
         message_id=message_id,
     )
+
+
+def status_of_failure(one: Settled) -> str:
+    """The peer's status; 4.4.7 where time ran out without one (RFC 3463 3.5)."""
+    if one.bounce_class == "expired" and not one.result.enhanced:
+        return "4.4.7"
+    return dsn.status_of(one.result.code, one.result.enhanced)
 
 
 def original_head(one: Settled) -> bytes:

@@ -42,7 +42,9 @@ class Result:
     recipient_id: int
     #: delivered | deferred | bounced | suppressed | postponed (not tried: limits, suspension)
     outcome: str
+    #: As people read it, codes included; `text` is without them.
     reply: str = ""
+    text: str = ""
     code: int = 0
     enhanced: str = ""
     stage: str = ""
@@ -162,7 +164,7 @@ class Settled:
             to=o.address,
             fields={
                 **shared,
-                "reply": {"code": r.code, "enhanced": r.enhanced, "text": r.reply},
+                "reply": {"code": r.code, "enhanced": r.enhanced, "text": r.text},
                 "bounce_class": self.bounce_class,
                 "permanent": r.permanent,
                 "scope": r.scope,
