@@ -66,7 +66,8 @@ class Composer:
     ) -> bytes:
         """The message for one recipient, in wire form.
 
-        `to` is `Name <a@b>` or `a@b`; `message_id` comes without angle brackets. Raises
+        `to` is `Name <a@b>` or `a@b`; `message_id` comes without angle brackets. A header of the
+        Spec that renders empty is left out. Raises
         TemplateError, whose field says where and whose variable is the one without a value.
         """
         parts: list[bytes] = []
@@ -87,7 +88,9 @@ class Composer:
             b"Subject: " + subject,
         ]
         for name, encode, template in self._headers:
-            rows.append(name + _encoded(template, substitutions, encode))
+            value = _encoded(template, substitutions, encode)
+            if value:  # so that a template can leave its field out
+                rows.append(name + value)
         rows.append(b"MIME-Version: 1.0")
         rows.append(content)
         message = b"\r\n".join(rows)

@@ -52,8 +52,8 @@ def test_structure_never_changes(subject: str, text: str) -> None:
         message = compose(subject, text)
     except TemplateError:
         return
-    assert message.keys() == [
-        "Date", "Message-ID", "From", "To", "Subject", "X-A", "MIME-Version", "Content-Type",
+    assert [name for name in message.keys() if name != "X-A"] == [  # left out when empty
+        "Date", "Message-ID", "From", "To", "Subject", "MIME-Version", "Content-Type",
     ]  # fmt: skip
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/mixed", "multipart/alternative", "text/plain", "text/html", "application/x",

@@ -167,6 +167,12 @@ def test_bad_forward_addresses_are_refused(to: str) -> None:
     assert caught.value.field == "to"
 
 
+def test_headers_that_render_empty_are_left_out() -> None:
+    headers = {"Cc": "{% if vip %}boss@b.org{% endif %}", "X-A": " "}
+    message = read(render(Spec("a@b.org", "", "t", headers=headers), vip=False))
+    assert ("Cc" in message, "X-A" in message, message["Subject"]) == (False, False, "")
+
+
 def test_unknown_variable_is_named_with_its_field() -> None:
     spec = Spec("a@b.org", "s", "t", headers={"X-A": "{{ who }}"})
     with pytest.raises(TemplateError) as caught:
