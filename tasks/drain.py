@@ -39,7 +39,7 @@ def messages(connection: Connection, name: str) -> list[dict[str, Any]]:
     source = queues.queue(name)(channel)
     while (message := source.get(no_ack=True)) is not None:
         found.append(message.payload[0][0])
-    channel.close()
+    channel.close()  # type: ignore[attr-defined]  # not in the stub
     return found
 
 

@@ -31,6 +31,10 @@ class Path:
     #: 0 is without limit.
     messages_per_second: float
     burst: int
+    #: 0 is without limit.
+    connections_per_minute: int
+    #: Seconds, in the order of mta.net.smtp_envelope.Timeouts.
+    timeouts: tuple[float, ...]
     #: Messages a day that the warmup admits to this provider; None when warm.
     day_cap: int | None
     queue: str
@@ -101,7 +105,7 @@ class Batch:
         path = values["path"]
         if path is not None:
             hosts = tuple((name, tuple(addresses)) for name, addresses in path["hosts"])
-            path = Path(**{**path, "hosts": hosts})
+            path = Path(**{**path, "hosts": hosts, "timeouts": tuple(path["timeouts"])})
         return cls(
             **{
                 **values,

@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 import redis
 
 from mta.delivery.batch import Path
-from mta.limits.egress import Limits, Slot
+from mta.limits.egress import Bucket, Limits, Slot
 from mta.limits.memory import Memory
 from mta.net.loop import LoopThread
 from mta.net.pool import ConnectionPool
-from mta.net.smtp import ConnectFailed, Connection, Target
+from mta.net.smtp import ConnectFailed, Connection, Target, Timeouts
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -88,6 +88,9 @@ class Connector:
             kept = self.run(self.take(self.key(path, address)))
             if kept is not None:
                 return kept
+            if not self.may_open(path):
+                text = f"{path.connections_per_minute} connections/min to the site are used up"
+                return Refusal("limit", text, final=True)
             slot = self.wait_for_slot(path, self.key(path, address))
             if isinstance(slot, Connection):
                 return slot
@@ -132,6 +135,14 @@ class Connector:
             if kept is not None:
                 return kept
 
+    def may_open(self, path: Path) -> bool:
+        """Take one new connection from the path's rate."""
+        rate = path.connections_per_minute
+        if not rate:
+            return True
+        bucket = Bucket(f"opens:{path.source_name}:{path.site}", rate / 60, rate)
+        return self.limits.take(1, buckets=[bucket]).granted == 1
+
     def open(self, path: Path, host: str, address: str, slot: Slot) -> Connection | Refusal:
         """Connect to one host; the lease is given back when that fails."""
         last: ConnectFailed | None = None
@@ -144,6 +155,7 @@ class Connector:
                 ehlo_name=path.ehlo_name,
                 tls=tls,
                 tls_context=self.tls_context,
+                timeouts=Timeouts(*path.timeouts),
             )
             try:
                 connection = self.run(self.connect(target, slot))

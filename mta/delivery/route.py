@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection
@@ -15,9 +15,10 @@ from mta.delivery.shaping import rules
 from mta.egress.sources import PoolFacts, Snapshot, SourceFacts, snapshot
 from mta.limits.egress import Counter
 from mta.net.dns import ResolveError, Route
+from mta.net.smtp_envelope import Timeouts
 from mta.policy.balance import Candidate, choose_source
-from mta.policy.shaping import Explained, limits_for
-from mta.policy.site import site_name
+from mta.policy.shaping import Explained, limits_for, providers
+from mta.policy.site import provider_of, site_name
 from mta.spool.streams import StreamFacts, stream_facts
 from mta.storage.fields import now_ms
 
@@ -51,8 +52,9 @@ def route(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Batc
             )
         )  # fmt: skip
     names = [host.name for host in found.hosts]
-    explained = limits_for(rules(), site=site_name(names), mx_hosts=names)
-    chosen = source_for(batch, site_name(names), explained.provider, snapshot(), rng)
+    site = site_name(names)
+    provider = provider_of(names, providers(rules()))
+    chosen = source_for(batch, site, provider, snapshot(), rng)
     if isinstance(chosen, NoSource):
         return batch.with_outcomes(
             *(
@@ -61,7 +63,8 @@ def route(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Batc
                 for rid in waiting
             )
         )  # fmt: skip
-    return replace(batch, path=path_of(found, names, explained, chosen))
+    explained = limits_for(rules(), site=site, mx_hosts=names, source=chosen.name)
+    return replace(batch, path=path_of(found, site, explained, chosen))
 
 
 def outcome(rid: int, kind: str, stage: str, reply: str, now: int, batch: Batch) -> Outcome:
@@ -150,10 +153,10 @@ def choose(
     return next((s for s, _ in members if s.id == picked), None)
 
 
-def path_of(found: Route, names: list[str], explained: Explained, source: SourceFacts) -> Path:
+def path_of(found: Route, site: str, explained: Explained, source: SourceFacts) -> Path:
     limits = explained.limits
     return Path(
-        site=site_name(names),
+        site=site,
         provider=explained.provider,
         hosts=tuple((host.name, host.addresses) for host in found.hosts),
         source_id=source.id,
@@ -165,6 +168,8 @@ def path_of(found: Route, names: list[str], explained: Explained, source: Source
         messages_per_connection=limits.messages_per_connection,
         messages_per_second=limits.messages_per_second,
         burst=limits.burst,
+        connections_per_minute=limits.connections_per_minute,
+        timeouts=tuple(getattr(limits, f"{item.name}_timeout") for item in fields(Timeouts)),
         day_cap=source.cap(today().date()),
         queue="",
     )

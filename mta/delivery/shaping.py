@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from mta.egress.models import ShapingRule as Row
-from mta.policy.shaping import ShapingRule, load_rules
+from mta.policy.shaping import VALUES, ShapingRule, load_rules
 
 KEEP_SECONDS = 3.0
 _last: list[tuple[float, Sequence[ShapingRule]]] = []
@@ -16,7 +16,7 @@ def rules() -> Sequence[ShapingRule]:
     """All rules, the admin's last so that they win; at most KEEP_SECONDS old."""
     now = time.monotonic()
     if not _last or now - _last[0][0] > KEEP_SECONDS:
-        own = [from_row(row) for row in Row.objects.filter(enabled=True)]
+        own = [from_row(row) for row in Row.objects.filter(enabled=True).select_related("source")]
         _last[:] = [(now, (*shipped(), *own))]
     return _last[0][1]
 
@@ -31,4 +31,12 @@ def shipped() -> Sequence[ShapingRule]:
 
 
 def from_row(row: Row) -> ShapingRule:
-    raise NotImplementedError
+    """The admin's row as a rule; empty fields are inherited."""
+    values = {name: value for name in VALUES if (value := getattr(row, name)) not in (None, "")}
+    return ShapingRule(
+        name=f"admin: {row}",
+        match_kind=row.match_kind,
+        match=row.match,
+        values=values,
+        source=row.source.name if row.source else "",
+    )

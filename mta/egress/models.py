@@ -141,18 +141,43 @@ class ShapingRule(models.Model):
     match_kind = models.CharField(max_length=16, choices=ShapingMatch)
     #: Provider name, or site name or MX suffix; empty for the default.
     match = models.CharField(max_length=253, blank=True)
+    #: Only for mail from this source; empty: for all.
+    source = models.ForeignKey(
+        Source, models.CASCADE, null=True, blank=True, related_name="shaping_rules"
+    )
     connections = models.PositiveIntegerField(null=True, blank=True)
     messages_per_connection = models.PositiveIntegerField(null=True, blank=True)
     messages_per_second = models.FloatField(null=True, blank=True)
+    #: Messages that may go at once after a pause; empty: what a second admits.
+    burst = models.PositiveIntegerField(null=True, blank=True)
     connections_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tls = models.CharField(max_length=16, choices=TlsMode, blank=True)
+    #: Seconds to wait for the peer at each stage (RFC 5321 4.5.3.2).
+    connect_timeout = models.FloatField(null=True, blank=True)
+    greeting_timeout = models.FloatField(null=True, blank=True)
+    ehlo_timeout = models.FloatField(null=True, blank=True)
+    mail_timeout = models.FloatField(null=True, blank=True)
+    rcpt_timeout = models.FloatField(null=True, blank=True)
+    data_timeout = models.FloatField(null=True, blank=True)
+    block_timeout = models.FloatField(null=True, blank=True)
+    dot_timeout = models.FloatField(null=True, blank=True)
+    quit_timeout = models.FloatField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:
         ordering = ["match_kind", "match"]
         constraints = [
-            models.UniqueConstraint(fields=["match_kind", "match"], name="shaping_rule_once"),
+            models.UniqueConstraint(
+                fields=["match_kind", "match"],
+                condition=models.Q(source__isnull=True),
+                name="shaping_rule_once",
+            ),
+            models.UniqueConstraint(
+                fields=["match_kind", "match", "source"],
+                condition=models.Q(source__isnull=False),
+                name="shaping_rule_once_a_source",
+            ),
             one_of("match_kind", ShapingMatch.values, "shaping_match_known"),
             one_of("tls", ["", *TlsMode.values], "shaping_tls_known"),
             models.CheckConstraint(
@@ -171,7 +196,8 @@ class ShapingRule(models.Model):
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.match_kind} {self.match}".strip()
+        whom = f"{self.match_kind} {self.match}".strip()
+        return f"{whom} from {self.source.name}" if self.source else whom
 
 
 class SuspensionScope(models.TextChoices):
