@@ -160,7 +160,7 @@ async def _connect(target: Target) -> PipelinedProtocol:
     except OSError as exc:
         sock.close()
         # asyncio words it its own way and names the address again.
-        text = os.strerror(exc.errno) if exc.errno else str(exc)
+        text = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
         raise ConnectFailed("connect", None, text) from exc
     except BaseException:
         sock.close()

@@ -227,7 +227,7 @@ def test_the_next_server_is_asked_when_one_is_silent_and_it_stays_first(run):
     async def scenario():
         records = {"a.test A": ["192.0.2.1"], "b.test A": ["192.0.2.2"]}
         async with Names(silent=True) as dead, Names(records) as alive:
-            asking = resolver(dead, alive, timeout=0.1)
+            asking = resolver(dead, alive, timeout=0.3)
             assert order(await asking.route("a.test")) == ["a.test"]
             asked = dead.asked.total()
             assert asked > 0
@@ -244,7 +244,7 @@ def test_the_next_server_is_asked_when_one_fails_or_is_not_there(run):
         async with Names(failing=failing) as sick, Names(records) as well:
             async with Names() as gone:
                 pass
-            asking = resolver(gone, sick, well, timeout=0.2)
+            asking = resolver(gone, sick, well, timeout=0.3)
             assert order(await asking.route("a.test")) == ["a.test"]
 
     run(scenario)
