@@ -2,13 +2,14 @@
 
 Rule 1: only the nodes, filters and methods named here exist; a new one needs a thought about size.
 Rule 2: one evaluation of a node costs one unit of work, a loop pays for its body each time round,
-        and a render has MAX_WORK units: time is bounded without a clock.
+        filters, calls and comparisons pay for the size of what they read and make, and a render
+        has MAX_WORK units: time is bounded without a clock.
 Rule 3: no expression makes a text or list that is not bounded by MAX_TEXT. Lists are written with
         constants only, so that values cannot be nested into ones that double with each line.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial, wraps
 from typing import Any
 
@@ -21,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing, pass_context
 
 MAX_TEXT = 1_000_000
-MAX_WORK = 1_000_000
+MAX_WORK = 250_000
 MAX_DEPTH = 60
 MAX_NODES = 50_000
 MAX_TOKENS = 50_000
@@ -132,7 +133,9 @@ class Environment(ImmutableSandboxedEnvironment):
         self.filters = {
             name: _metered(special.get(name, FILTERS[name])) for name in _FILTERS.split()
         }
-        self.filters["!loop"] = _loop
+        self.filters |= {"!loop": _loop, "!read": _read}
+        tests: dict[str, Any] = self.tests
+        self.tests = {name: _metered(test) for name, test in tests.items()}
 
     def new_work(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with a fresh budget beside them, for one render."""
@@ -162,6 +165,13 @@ class Environment(ImmutableSandboxedEnvironment):
             raise Exhausted("makes a number that is too large")
         return result
 
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """A method of a value, paid for; the odd names are those of Jinja2."""
+        _pay(__context, getattr(__obj, "__self__", None))
+        result = super().call(__context, __obj, *args, **kwargs)
+        _pay(__context, None if isinstance(result, range) else result)
+        return result
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         for count, _ in enumerate(self.lex(source)):  # lazy, and cheaper than parsing
             if count > MAX_TOKENS:
@@ -170,9 +180,13 @@ class Environment(ImmutableSandboxedEnvironment):
         _admit(tree)
         for loop in list(tree.find_all(nodes.For)):
             weight = nodes.Const(1 + sum(1 for _ in loop.find_all(nodes.Node)))
-            loop.iter = nodes.Filter(
-                loop.iter, "!loop", [weight], [], None, None, lineno=loop.lineno
-            )
+            loop.iter = _paying(loop.iter, "!loop", weight)
+        for compared in list(tree.find_all(nodes.Compare)):
+            compared.expr = _paying(compared.expr, "!read")
+            for operand in compared.ops:
+                operand.expr = _paying(operand.expr, "!read")
+        for sliced in list(tree.find_all(nodes.Getitem)):
+            sliced.node = _paying(sliced.node, "!read")
         tree.set_environment(self)
         return tree
 
@@ -207,21 +221,31 @@ def _is_known_call(node: nodes.Call) -> bool:
     return isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS
 
 
+def _paying(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
+
+
 def _pay(context: Context, value: Any) -> None:
+    """One unit, and more for the size of a text or container; Exhausted."""
     work: Work = context.parent[_WORK]
-    if isinstance(value, (str, list)):
-        if len(value) > MAX_TEXT:
-            raise Exhausted("makes a text that is too long")
-        work.spend(1 + len(value) // 50)
+    if isinstance(value, Undefined) or not isinstance(value, Sized):
+        work.spend(1)
+        return
+    size = len(value)
+    if size > MAX_TEXT:
+        raise Exhausted("makes a text that is too long")
+    work.spend(1 + (size // 50 if isinstance(value, str) else size))
 
 
 def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that pays for what it returns."""
+    """A filter or test that pays for what it reads and returns."""
     wants = getattr(function, "jinja_pass_arg", None)
 
     @pass_context
     @wraps(function, assigned=("__name__", "__doc__"), updated=())
     def filtered(context: Context, *args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            _pay(context, value)
         if wants is None:
             result = function(*args, **kwargs)
         else:
@@ -231,6 +255,12 @@ def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return filtered
+
+
+@pass_context
+def _read(context: Context, value: Any) -> Any:
+    _pay(context, value)
+    return value
 
 
 @pass_context

@@ -9,7 +9,7 @@ from mta.mail.template import MAX_TAGS, TemplateError, compile_template
 VALUES: dict[str, Any] = {
     "name": "Zoë <b>", "n": None, "flag": True, "price": 3.14159, "items": ["a", "b"],
     "order": {"city": "Köln", "lines": [{"what": "tea", "count": 2}]}, "big": 10**5000,
-    "long": "x" * 900_000,
+    "long": "x" * 900_000, "many": ["x"] * 50_000,
 }  # fmt: skip
 
 
@@ -87,7 +87,14 @@ DOUBLING = "{% set a = 'xxxxxxxxxx' %}" + "{% set a = a ~ a %}" * 40 + "{{ a }}"
         "{{ 'a' * 10**9 }}", "{{ 'a' * 1000000000 }}", "{{ 10 ** 10 }}", "{{ [0] * 9 }}",
         "{% for i in range(10**9) %}{% endfor %}", "{% for i in range(1000000000) %}{% endfor %}",
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for i in range(99999) %}{{ long|upper }}{% endfor %}", "{{ long }}{{ long }}",
+        *(
+            "{% for i in range(99999) %}{% if " + costly + " %}{% endif %}{% endfor %}"
+            for costly in (
+                "long|upper", "long == name", "name in long", "long[1:]", "long.split('x')",
+                "range(99999)|max", "many|sort", "many|map(attribute='x', default=1)|max",
+                "long is eq(name)", "many|select('in', many)|list", "many.copy()",
+            )
+        ), "{{ long }}{{ long }}",
         "{% if 1 %}{{ long }}{{ long }}{% endif %}", "{{ long ~ long }}",
         "{{ long + long + long }}",
         DOUBLING, DOUBLING.replace("~", "+"), "{% set a = 9 %}" + "{% set a = a * a %}" * 9,
