@@ -15,10 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from mta.smtpd.submission import Submission
 
 log = logging.getLogger(__name__)
+
+#: Longest wait for a fuller group, seconds.
+MAX_LINGER: Final = 0.005
 
 Store = Callable[[Sequence[Submission]], None]
 #: Called on the loop's thread with None, or with what went wrong.
@@ -54,6 +58,9 @@ class Storekeeper:
         #: The thread's own.
         self._waiting: deque[Waiting] = deque()
         self._stopping = False
+        #: Of the last group: messages, and seconds that storing took.
+        self._last_size = 0
+        self._last_seconds = 0.0
         #: How many transactions there were; messages / groups is the gain.
         self.groups = 0
         self._thread = threading.Thread(target=self._run, name="storekeeper", daemon=True)
@@ -82,7 +89,9 @@ class Storekeeper:
 
     def _run(self) -> None:
         while group := self._collect():
+            begun_at = time.monotonic()
             outcomes = self._store_group(group)
+            self._last_size, self._last_seconds = len(group), time.monotonic() - begun_at
             try:
                 self._loop.call_soon_threadsafe(tell, outcomes)
             except RuntimeError:  # the loop was closed: the clients are gone, their mail is safe
@@ -90,12 +99,11 @@ class Storekeeper:
 
     def _collect(self) -> list[Waiting]:
         """Wait for the next group; empty: time to stop."""
-        while not self._stopping and (not self._waiting or not self._queue.empty()):
-            arrived = self._queue.get()
-            if arrived is None:
-                self._stopping = True
-            else:
-                self._waiting.extend(arrived)
+        while not self._waiting and not self._stopping:
+            self._receive(None)
+        while not self._queue.empty():
+            self._receive(None)
+        self._linger()
         group: list[Waiting] = []
         size = 0
         while self._waiting and len(group) < self._largest_group:
@@ -104,6 +112,29 @@ class Storekeeper:
                 break
             group.append(self._waiting.popleft())
         return group
+
+    def _linger(self) -> None:
+        """Sessions that were answered together come back together: wait for the rest of them.
+
+        Without it 20 sessions fall into two groups that wait for each other's commit.
+        """
+        give_up_at = time.monotonic() + min(self._last_seconds / 4, MAX_LINGER)
+        while len(self._waiting) < self._last_size and not self._stopping:
+            left = give_up_at - time.monotonic()
+            if left <= 0 or not self._receive(left):
+                return
+
+    def _receive(self, timeout: float | None) -> bool:
+        """Take what the loop hands over; False when nothing came within timeout seconds."""
+        try:
+            arrived = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return False
+        if arrived is None:
+            self._stopping = True
+        else:
+            self._waiting.extend(arrived)
+        return True
 
     def _store_group(self, group: list[Waiting]) -> list[tuple[Then, Exception | None]]:
         """Store halves of a group that fails, until patience (seconds) is at its end."""

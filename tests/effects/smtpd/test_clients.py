@@ -26,8 +26,7 @@ def letter() -> EmailMessage:
 
 
 def test_smtplib_submits_with_starttls_and_auth(listener, door, client_tls):
-    with smtplib.SMTP("127.0.0.1", listener.ports[Kind.SUBMISSION]) as client:
-        client._host = "mill.example"
+    with smtplib.SMTP("localhost", listener.ports[Kind.SUBMISSION]) as client:
         client.starttls(context=client_tls)
         client.login("acme-app", "correct horse")
         client.send_message(letter())

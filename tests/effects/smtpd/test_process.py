@@ -65,7 +65,7 @@ def connect(process, port: int) -> smtplib.SMTP:
     """A client, as soon as the process listens."""
     while process.poll() is None:
         with contextlib.suppress(ConnectionRefusedError):
-            return smtplib.SMTP("127.0.0.1", port, timeout=30)
+            return smtplib.SMTP("localhost", port, timeout=30)
     raise AssertionError(process.stdout.read())
 
 
@@ -76,7 +76,6 @@ def test_mail_survives_the_process(environment, tmp_path):
     port = int(environment["MAILMILL_SUBMISSION_BIND"].rpartition(":")[2])
     with smtpd(environment) as process, connect(process, port) as client:
         context = ssl.create_default_context(cafile=str(tmp_path / "tls" / "cert.pem"))
-        client._host = "mill.example"
         client.starttls(context=context)
         client.login(tenant["smtp_username"], tenant["smtp_password"])
         client.sendmail("a@shop.example", ["b@remote.example", "c@remote.example"], LETTER)
