@@ -221,7 +221,7 @@ def _is_known_call(node: nodes.Call) -> bool:
     return isinstance(node.node, nodes.Getattr) and node.node.attr in _METHODS
 
 
-def _paying(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
+def _paying(node: Any, name: str, *args: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
 
 
