@@ -14,19 +14,16 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mta.supervise.folder_lock import FolderLock
 from mta.supervise.refusal import StartRefused
 from tests.demo import environment, injection, report
+from tests.demo.cast import Senders
 from tests.demo.outcome import Fate, Line, judge
 from tests.demo.progress import Progress
 from tests.services.processes import ChildProcess
 from tests.world.cast import Role, campaign
 from tests.world.client import World
-
-if TYPE_CHECKING:
-    from tests.demo.senders import Senders
 
 START_SECONDS = 90.0
 OUTCOME_SECONDS = 180.0

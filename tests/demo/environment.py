@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "var" / "demo"
+#: Emptied at each start; DEMO_DIR names another one.
+FOLDER = Path(os.environ.get("DEMO_DIR") or ROOT / "var" / "demo").absolute()
 #: Where people look first; another port is taken when one of these is in use.
 DOORS = {
     "MAILMILL_HTTP_BIND": 8000,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 
-from tests.demo.senders import Sender
+from tests.demo.cast import Sender
 from tests.world.cast import ROLES
 
 CAMPAIGN = 1000

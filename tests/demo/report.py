@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from textwrap import shorten
 
+from tests.demo.cast import SOURCES, WARMING, WARMUP_CAP
 from tests.demo.outcome import Line, expected_words
-from tests.demo.sources import SOURCES, WARMING, WARMUP_CAP
 from tests.world.ledger import Acceptance
 
 #: Faults shown per role.

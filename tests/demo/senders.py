@@ -1,10 +1,9 @@
-"""Who sends in the demo: two tenants, two pools, four sources of which one warms up, one admin."""
+"""Puts the demo's senders into the database of the running stack."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
 from io import StringIO
 
 from django.core.management import call_command
@@ -12,30 +11,11 @@ from django.utils import timezone
 
 from mta.egress.models import Pool, PoolMember, Source, WarmupSchedule, WarmupStage
 from mta.tenants.models import Role, Stream, User
-from tests.demo.sources import SOURCES, WARMING, WARMUP_CAP
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    tenant: str
-    domain: str
-    api_key: str
-    smtp_username: str
-    smtp_password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Senders:
-    #: Sends the campaign by API over the marketing pool.
-    gazette: Sender
-    #: Sends single messages by SMTP over the transactional pool.
-    shop: Sender
-    admin: str
-    admin_password: str
+from tests.demo.cast import SOURCES, WARMING, WARMUP_CAP, Sender, Senders
 
 
 def make() -> Senders:
-    """Everything above, in the database of the running stack."""
+    """Two tenants with their streams on two pools, four sources, one admin."""
     pools = make_pools()
     gazette = make_tenant("gazette", "gazette.example")
     shop = make_tenant("shop", "shop.example")
