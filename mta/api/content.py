@@ -82,10 +82,8 @@ class Trial:
         check_size(len(wire) + self.attached)
 
 
-def raw(values: Mapping[str, Any], message_id: int, now: datetime) -> Content:
-    """A message as it was given, completed; Problem when it cannot be sent."""
-    name = "raw" if "raw" in values else "raw_base64"
-    given = values["raw"].encode() if name == "raw" else values["raw_base64"]
+def raw(name: str, given: bytes, message_id: int, now: datetime) -> Content:
+    """A message as it was given in `name`, completed; Problem when it cannot be sent."""
     check_size(len(given))
     message = wire.to_wire(given)
     reason = wire.check(message)

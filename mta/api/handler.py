@@ -29,6 +29,9 @@ class ApiHandler(WSGIHandler):
         request.urlconf = URLCONF
         response: HttpResponseBase = self._get_response(request)  # type: ignore[attr-defined]  # BaseHandler's own name, not in the stubs
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if response.status_code < 500:
+            # Django logs a line for each 4xx: whoever sends nonsense must not fill our log.
+            response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark
         if not response.streaming:
             response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # every answer that is not streamed has it
         return response

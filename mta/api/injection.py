@@ -45,8 +45,10 @@ def prepare(caller: Caller, values: Mapping[str, Any]) -> tuple[NewMessage, Read
     """Everything that can be refused before the database is written."""
     now = timezone.now()
     message_id = new_id()
-    if "raw" in values or "raw_base64" in values:
-        said = content.raw(values, message_id, now)
+    if "raw" in values:
+        said = content.raw("raw", values["raw"].encode(), message_id, now)
+    elif "raw_base64" in values:
+        said = content.raw("raw_base64", values["raw_base64"], message_id, now)
     else:
         said = content.built(values, now)
     reverse_path = reverse_path_of(values, said.senders)

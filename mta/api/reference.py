@@ -33,12 +33,6 @@ FIXES = {
     "internal": "Nothing is certain: send it again with the same Idempotency-Key.",
     "unavailable": "Nothing was stored: send it again after Retry-After seconds.",
 }
-BODIES: dict[str, dict[str, Any]] = {
-    "add_suppression": {"address": "ann@customer.example", "reason": "manual"},
-    "add_domain": {"domain": "shop.example"},
-    "add_webhook": {"url": "https://shop.example/mail-events", "kinds": ["delivery", "bounce"]},
-    "change_webhook": {"enabled": False},
-}
 #: Stand for ids in examples.
 IDS = {"domain": "shop.example"}
 
@@ -169,8 +163,7 @@ def curl(told: dict[str, Any], path: str, method: str, body: dict[str, Any], bas
     lines = ["curl" if method == "get" else f"curl -X {method.upper()}", f"  {base}{address}"]
     lines.append('  -H "Authorization: Bearer $KEY"')
     if method in WITH_BODY:
-        examples = [e["value"] for e in body.get("examples", {}).values()]
-        shown = (examples or [BODIES.get(told["operationId"], {})])[0]
+        (shown, *_) = [one["value"] for one in body["examples"].values()]
         text = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
         lines += ['  -H "Content-Type: application/json"', f"  -d {shlex.quote(text)}"]
     return " \\\n".join(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -83,6 +83,7 @@ class Domains(TenantView):
         tags=["domains"],
         summary="Add a sending domain with an RSA-2048 and an Ed25519 key",
         request=DomainRequest,
+        examples=[OpenApiExample("domain", {"domain": "shop.example"}, request_only=True)],
         responses={201: DomainShape},
     )
     def post(self, request: Request) -> Response:

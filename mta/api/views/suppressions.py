@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -112,6 +112,13 @@ class Suppressions(TenantView):
         tags=["suppressions"],
         summary="Suppress an address",
         request=SuppressionRequest,
+        examples=[
+            OpenApiExample(
+                "manual",
+                {"address": "ann@customer.example", "origin": "asked by phone"},
+                request_only=True,
+            )
+        ],
         responses={
             201: SuppressionShape,
             200: OpenApiResponse(SuppressionShape, "It was there already and stays as it is."),

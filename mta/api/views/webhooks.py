@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -107,6 +107,13 @@ class Webhooks(TenantView):
         summary="Add a webhook endpoint",
         description=NOTE,
         request=WebhookRequest,
+        examples=[
+            OpenApiExample(
+                "outcomes",
+                {"url": "https://shop.example/mail-events", "kinds": ["delivery", "bounce"]},
+                request_only=True,
+            )
+        ],
         responses={201: WebhookCreatedShape},
     )
     def post(self, request: Request) -> Response:
@@ -150,6 +157,7 @@ class WebhookDetail(TenantView):
         summary="Change a webhook endpoint",
         description=NOTE,
         request=WebhookRequest,
+        examples=[OpenApiExample("off", {"enabled": False}, request_only=True)],
         responses=WebhookShape,
     )
     def patch(self, request: Request, webhook_id: str) -> Response:
