@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -23,6 +24,7 @@ from mta.mail.reply import Reply
 from mta.mail.smtp_events import Authenticate, Envelope, MessageReceived, SenderOffered
 from mta.mail.smtp_message import Prepared
 from mta.mail.smtp_session import Session
+from mta.observe import maillog
 from mta.smtpd.hub import Hub
 from mta.smtpd.lookups import Failed
 from mta.smtpd.submission import Caller, Submission
@@ -34,6 +36,8 @@ AUTH_UNAVAILABLE: Final = Reply(454, "4.7.0", "Temporary authentication failure"
 SUSPENDED: Final = Reply(550, "5.7.1", "Sending is suspended for this tenant")
 NO_SCOPE: Final = Reply(550, "5.7.1", 'This credential lacks the scope "send"')
 
+#: Addresses of a refused message that the mail log names.
+MAX_LOGGED: Final = 20
 #: Names a password in the memory of look-ups without keeping it.
 _SECRET: Final = secrets.token_bytes(32)
 
@@ -200,10 +204,25 @@ class Reception:
 
     def _refuse(self, reply: Reply) -> None:
         if self._session.waiting:
-            if reply.code >= 500:
-                log.info("refused, client %s: %s", self._peer, reply)
+            self._log_rejection(reply)
             self._session.refuse(reply)
             self._go_on()
+
+    def _log_rejection(self, reply: Reply) -> None:
+        """One line of the mail log for mail that was not taken."""
+        envelope = self._session.envelope
+        if envelope is None:
+            return
+        maillog.write([{
+            "at": time.time(),
+            "kind": "rejection",
+            "tenant": self._caller.tenant_name if self._caller else "",
+            "client": self._peer,
+            "from": str(envelope.reverse_path or ""),
+            "to": [str(each.address) for each in envelope.recipients[:MAX_LOGGED]],
+            "recipients": len(envelope.recipients),
+            "reply": str(reply),
+        }])  # fmt: skip
 
 
 def not_yours(domain: str, owner: str) -> Reply:

@@ -79,6 +79,8 @@ def test_mail_survives_the_process(environment, tmp_path):
         client.starttls(context=context)
         client.login(tenant["smtp_username"], tenant["smtp_password"])
         client.sendmail("a@shop.example", ["b@remote.example", "c@remote.example"], LETTER)
+        with pytest.raises(smtplib.SMTPSenderRefused):
+            client.sendmail("a@other.example", ["b@remote.example"], LETTER)
         # power off between the 250 and anything else
         process.send_signal(signal.SIGKILL)
         process.wait(20)
@@ -88,6 +90,8 @@ def test_mail_survives_the_process(environment, tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / "mailmill.sqlite3")) as database:
         [(count,)] = database.execute("select count(*) from spool_recipient").fetchall()
     assert count == 2
+    lines = (tmp_path / "log" / "mail.log").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["reception", "reception", "rejection"]
     assert (tmp_path / "tls" / "key.pem").stat().st_mode & 0o777 == 0o600
 
 
