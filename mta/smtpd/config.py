@@ -48,5 +48,7 @@ class SmtpdConfig:
     #: For all content of one message, however slowly it drips.
     content_timeout: float = 3600.0
     handshake_timeout: float = 30.0
+    #: A session that authenticated longer ago must do so again: its credential may be revoked.
+    auth_lifetime: float = 3600.0
     #: How long sessions inside a message may go on after SIGTERM.
     drain_seconds: float = 8.0

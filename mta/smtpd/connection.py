@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
             log.info("too many connections, client %s", self._ip)
             self.end(replies.TOO_MANY_CONNECTIONS, "busy")
             return
-        self._timer = hub.loop.call_later(hub.config.idle_timeout, self._on_timer)
+        self._set_timer(hub.loop.call_later(hub.config.idle_timeout, self._on_timer))
         self._session.greet()
         self._pump()
 
@@ -94,8 +94,7 @@ class Connection(asyncio.Protocol):
         hub.connections.discard(self)
         hub.content_bytes -= self._held
         self._held = 0
-        if self._timer is not None:
-            self._timer.cancel()
+        self._set_timer(None)
         if self._counted:
             self._counted = False
             hub.gate.leave(self._ip)
@@ -185,7 +184,7 @@ class Connection(asyncio.Protocol):
             self.end(replies.SHUTTING_DOWN, "shutdown")
         elif ended or (self._eof and not self._session.waiting):
             transport.close()
-            self._hub.loop.call_later(LINGER, self.cut)
+            self._set_timer(self._hub.loop.call_later(LINGER, self.cut))
 
     def _steer_reading(self) -> None:
         transport = self._transport
@@ -198,6 +197,12 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
         self._read_paused = full
 
+    def _set_timer(self, timer: asyncio.TimerHandle | None) -> None:
+        """There is one timer at a time; the old one goes."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer
+
     def _on_timer(self) -> None:
         """Look whether a deadline passed; one timer a connection, moved on seldom."""
         hub, session = self._hub, self._session
@@ -208,7 +213,7 @@ class Connection(asyncio.Protocol):
         if session.waiting or self._handshaking:
             deadline = now + hub.config.idle_timeout  # we are late, not the client
         if now < deadline:
-            self._timer = hub.loop.call_at(deadline, self._on_timer)
+            self._set_timer(hub.loop.call_at(deadline, self._on_timer))
         else:
             self.end(replies.TIMED_OUT, "time-out")
 

@@ -44,15 +44,11 @@ class DatabaseDoor:
         )
 
     @on_fresh_connection
-    def caller_for_network(self, domain: str) -> Caller | None:
+    def caller_for_domain(self, domain: str) -> Caller | None:
         owner = senders.owner_of(domain)
         if owner is None:
             return None
         return Caller(owner.tenant_id, owner.tenant_name, suspended=owner.suspended)
-
-    @on_fresh_connection
-    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
-        return domain in senders.sender_domains(tenant_id)
 
     @on_fresh_connection
     def stream_id(self, tenant_id: int, name: str) -> int | None:

@@ -17,11 +17,8 @@ class Door(Protocol):
     def authenticate(self, username: str, password: str) -> Caller | None:
         """Whom the credential belongs to; None when it is unknown, wrong, revoked or expired."""
 
-    def caller_for_network(self, domain: str) -> Caller | None:
-        """The tenant that mail of this sender domain belongs to; None when nobody owns it."""
-
-    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
-        """Whether the tenant may write this domain (A-label) as sender."""
+    def caller_for_domain(self, domain: str) -> Caller | None:
+        """The tenant that may send as this domain (A-label); None when nobody may."""
 
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         """The stream of that name, "" the default; None when there is none."""

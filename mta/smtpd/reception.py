@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from mta.mail import headers, ids, smtp_message
 from mta.mail import smtp_replies as replies
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 UNAVAILABLE: Final = Reply(451, "4.3.0", "Temporary failure here; try again later")
 AUTH_UNAVAILABLE: Final = Reply(454, "4.7.0", "Temporary authentication failure")
 SUSPENDED: Final = Reply(550, "5.7.1", "Sending is suspended for this tenant")
+STALE: Final = Reply(421, "4.7.0", "Session is too old; connect and authenticate again")
 NO_SCOPE: Final = Reply(550, "5.7.1", 'This credential lacks the scope "send"')
 
 #: Addresses of a refused message that the mail log names.
@@ -41,7 +42,7 @@ MAX_LOGGED: Final = 20
 #: Names a password in the memory of look-ups without keeping it.
 _SECRET: Final = secrets.token_bytes(32)
 
-Step = Callable[[Any], None]
+Step = Callable[[], None]
 
 
 class Reception:
@@ -54,6 +55,7 @@ class Reception:
         self._go_on = go_on
         #: Set by AUTH, for all mail of the session.
         self._authenticated: Caller | None = None
+        self._authenticated_at = 0.0
         #: Whom the open transaction belongs to; None: not known before From is read.
         self._caller: Caller | None = None
 
@@ -74,24 +76,27 @@ class Reception:
             self._refuse(NO_SCOPE)
         else:
             self._authenticated = caller
+            self._authenticated_at = self._hub.loop.time()
             self._accept()
 
     def offer(self, asked: SenderOffered) -> None:
         """MAIL came."""
         self._caller = self._authenticated
-        if asked.reverse_path is None:
-            self._refuse(SUSPENDED) if self._is_suspended() else self._accept()
-            return
-        domain = asked.reverse_path.domain
-        if self._caller is None:
-            self._ask_owner(domain, lambda _caller: self._accept())
-        elif self._is_suspended():
+        if self._is_stale():
+            self._refuse(STALE)
+        elif self._caller is not None and self._caller.suspended:
             self._refuse(SUSPENDED)
+        elif asked.reverse_path is None:
+            self._accept()
         else:
-            self._ask_sender(self._caller, iter((domain,)), self._accept)
+            self._ask_owner(asked.reverse_path.domain, self._accept)
 
-    def _is_suspended(self) -> bool:
-        return self._caller is not None and self._caller.suspended
+    def _is_stale(self) -> bool:
+        """The password was checked so long ago that it may have been revoked."""
+        if self._authenticated is None:
+            return False
+        age = self._hub.loop.time() - self._authenticated_at
+        return age > self._hub.config.auth_lifetime
 
     def take(self, received: MessageReceived) -> None:
         """The content is complete."""
@@ -116,19 +121,12 @@ class Reception:
         )
         if isinstance(prepared, Reply):
             self._refuse(prepared)
-        elif self._caller is None:
-            domain = prepared.from_domains[0]
-            self._ask_owner(domain, lambda _: self._check_from(message_id, envelope, prepared))
         else:
-            self._check_from(message_id, envelope, prepared)
-
-    def _check_from(self, message_id: int, envelope: Envelope, prepared: Prepared) -> None:
-        caller = self._known_caller()
-        self._ask_sender(
-            caller,
-            iter(prepared.from_domains),
-            lambda: self._choose_stream(message_id, envelope, prepared),
-        )
+            # also asks whether the tenant was suspended since this session began
+            self._ask_owners(
+                iter(prepared.from_domains),
+                lambda: self._choose_stream(message_id, envelope, prepared),
+            )
 
     def _choose_stream(self, message_id: int, envelope: Envelope, prepared: Prepared) -> None:
         caller, door = self._known_caller(), self._hub.door
@@ -164,37 +162,31 @@ class Reception:
         """Whom does mail of this domain belong to? Go on with then, or refuse."""
         door = self._hub.door
 
-        def known(caller: Caller | Failed | None) -> None:
-            if isinstance(caller, Failed):
+        def known(owner: Caller | Failed | None) -> None:
+            if isinstance(owner, Failed):
                 self._refuse(UNAVAILABLE)
-            elif caller is None:
-                self._refuse(not_yours(domain, "any tenant here"))
-            elif caller.suspended:
+            elif owner is None or not self._is_mine(owner):
+                whose = f"tenant {self._caller.tenant_name}" if self._caller else "any tenant here"
+                self._refuse(not_yours(domain, whose))
+            elif owner.suspended:
                 self._refuse(SUSPENDED)
             else:
-                self._caller = caller
-                then(caller)
+                self._caller = self._caller or owner
+                then()
 
-        self._hub.lookups.ask(("owner", domain), lambda: door.caller_for_network(domain), known)
+        self._hub.lookups.ask(("owner", domain), lambda: door.caller_for_domain(domain), known)
 
-    def _ask_sender(self, caller: Caller, domains: Iterator[str], then: Callable[[], None]) -> None:
-        """May the tenant write these domains? Go on with then after the last, or refuse."""
+    def _is_mine(self, owner: Caller) -> bool:
+        """Whether the transaction belongs to this tenant, or to nobody yet."""
+        return self._caller is None or self._caller.tenant_id == owner.tenant_id
+
+    def _ask_owners(self, domains: Iterator[str], then: Step) -> None:
+        """Ask for each domain in turn; go on with then after the last."""
         domain = next(domains, None)
         if domain is None:
             then()
-            return
-        door = self._hub.door
-
-        def known(allowed: bool | Failed) -> None:
-            if isinstance(allowed, Failed):
-                self._refuse(UNAVAILABLE)
-            elif not allowed:
-                self._refuse(not_yours(domain, f"tenant {caller.tenant_name}"))
-            else:
-                self._ask_sender(caller, domains, then)
-
-        key = ("sender", caller.tenant_id, domain)
-        self._hub.lookups.ask(key, lambda: door.sender_allowed(caller.tenant_id, domain), known)
+        else:
+            self._ask_owner(domain, lambda: self._ask_owners(domains, then))
 
     def _accept(self, text: str = "") -> None:
         # the session may have ended (time-out, lost connection) while the question was open

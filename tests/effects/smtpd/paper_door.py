@@ -38,13 +38,9 @@ class PaperDoor:
         self._check()
         return PASSWORDS.get((username, password))
 
-    def caller_for_network(self, domain: str) -> Caller | None:
+    def caller_for_domain(self, domain: str) -> Caller | None:
         self._check()
         return DOMAINS.get(domain)
-
-    def sender_allowed(self, tenant_id: int, domain: str) -> bool:
-        self._check()
-        return domain in DOMAINS and DOMAINS[domain].tenant_id == tenant_id
 
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         self._check()

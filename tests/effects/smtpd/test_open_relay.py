@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from base64 import b64encode
 
 import pytest
 
 from mta.smtpd.config import Kind
 from tests.effects.smtpd.listener import LETTER, RawClient
+from tests.effects.smtpd.paper_door import ACME, DOMAINS
 
 ENVELOPE = b"MAIL FROM:<%s>\r\nRCPT TO:<b@remote.example>\r\nDATA\r\n"
 
@@ -116,6 +118,24 @@ def test_a_suspended_tenant_sends_nothing(login, door):
     client = login(b"frozen-app", b"on ice")
     assert send(client, b"f@frozen.example").startswith(b"550 5.7.1 Sending is suspended")
     assert send(client, b"").startswith(b"550 5.7.1 Sending is suspended")
+
+
+def test_a_suspension_acts_in_open_sessions(login, door, monkeypatch):
+    client = login(b"acme-app", b"correct horse")
+    monkeypatch.setitem(DOMAINS, "acme.example", dataclasses.replace(ACME, suspended=True))
+    assert send(client, b"").startswith(b"550 5.7.1 Sending is suspended")
+    assert door.stored == []
+
+
+def test_an_old_session_must_authenticate_again(start, client_tls):
+    listener = start(auth_lifetime=0.0)
+    with RawClient(listener.ports[Kind.SUBMISSION]) as client:
+        client.ask(b"EHLO x\r\n")
+        client.start_tls(client_tls)
+        client.ask(b"EHLO x\r\n")
+        assert client.ask(plain(b"acme-app", b"correct horse")).startswith(b"235")
+        assert send(client, b"a@acme.example").startswith(b"421 4.7.0 Session is too old")
+        assert client.rest() == b""
 
 
 def test_wrong_name_and_wrong_password_look_the_same(listener, client_tls):
