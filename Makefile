@@ -65,7 +65,7 @@ lint: $(VENV)/dev.stamp
 	$(call step,Django: migrations and deployment checks)
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export MAILMILL_DATA_DIR="$$folder"; \
 	$(MANAGE) makemigrations --check; \
-	$(MANAGE) check --deploy --fail-level WARNING
+	MAILMILL_HTTPS=1 $(MANAGE) check --deploy --fail-level WARNING
 	$(call step,installed packages)
 	@$(PIP) check
 

@@ -7,11 +7,11 @@ Rule 2: big tables are counted up to COUNT_CAP and never changed here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, URLField
 from django.forms import Field
 from django.http import HttpRequest
 from django.utils.functional import cached_property
@@ -21,15 +21,13 @@ from dashboard import roles
 from dashboard.forms.labels import words_for
 
 if TYPE_CHECKING:  # Django's classes take type arguments in the stubs only; unfold has no types
-    from django.contrib.admin import ModelAdmin, TabularInline
+    from django.contrib.admin import ModelAdmin
     from django.contrib.admin.views.main import ChangeList
 
     AdminBase = ModelAdmin[Any]
-    InlineBase = TabularInline[Any, Any]
     PaginatorBase = Paginator[Any]
 else:
     from unfold.admin import ModelAdmin as AdminBase
-    from unfold.admin import TabularInline as InlineBase
     from unfold.views import ChangeList
 
     PaginatorBase = Paginator
@@ -37,7 +35,7 @@ else:
 #: Rows of a big table that the admin pages through; what lies deeper is found by search.
 COUNT_CAP = 10_000
 
-__all__ = ["ChoicesDropdownFilter", "HotAdmin", "Row", "RowInline", "SeenFilter"]
+__all__ = ["ChoicesDropdownFilter", "HotAdmin", "Row", "SeenFilter"]
 
 
 class CappedPaginator(PaginatorBase):
@@ -111,6 +109,8 @@ class Scoped:
             kwargs.setdefault("label", words.label)
         if words.help:
             kwargs.setdefault("help_text", words.help)
+        if isinstance(db_field, URLField):
+            kwargs.setdefault("assume_scheme", "https")
         return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]  # as above
 
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
@@ -157,7 +157,7 @@ class HotAdmin(Row):
     show_full_result_count = False
     list_max_show_all = 50
     #: Sorting a big table by a column without an index is a full sort.
-    sortable_by = ()
+    sortable_by: ClassVar[Any] = ()
     list_display_links: Any = None
     actions = None
 
@@ -175,10 +175,3 @@ class HotAdmin(Row):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-class RowInline(Scoped, InlineBase):
-    """Rows edited inside their parent's page."""
-
-    extra = 0
-    hide_title = True

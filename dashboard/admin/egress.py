@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display, roles
-from dashboard.admin.base import ChoicesDropdownFilter, Row, RowInline, SeenFilter
+from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
+from dashboard.admin.inlines import RowInline
 from dashboard.forms.egress import (
     MemberFormSet,
     PoolForm,
@@ -69,8 +70,8 @@ class PoolAdmin(Row):
             "n_sources": Count("members", distinct=True),
             "n_streams": Count("streams", distinct=True),
         }
-        rows = super().get_queryset(request)
-        return rows.annotate(**counted)
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(**counted)
+        return rows
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
@@ -136,9 +137,12 @@ class SourceAdmin(Row):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        days = Max("warmup_schedule__stages__day")
-        return rows.annotate(n_pools=Count("pools", distinct=True), n_days=days)
+        counted = {
+            "n_pools": Count("pools", distinct=True),
+            "n_days": Max("warmup_schedule__stages__day"),
+        }
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(**counted)
+        return rows
 
     @admin.display(description="EHLO name", ordering="ehlo_name")
     def ehlo(self, row: Source) -> str | SafeString:
@@ -191,8 +195,8 @@ class WarmupScheduleAdmin(Row):
             "least": Max("stages__per_day", filter=Q(stages__day=1)),
             "n_sources": Count("sources", distinct=True),
         }
-        rows = super().get_queryset(request)
-        return rows.annotate(**annotations)
+        rows: QuerySet[Any] = super().get_queryset(request).annotate(**annotations)
+        return rows
 
     @admin.display(description="Days", ordering="n_days")
     def days(self, row: Any) -> int:

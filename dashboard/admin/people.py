@@ -37,7 +37,7 @@ class PersonCreationForm(PersonForm, UserCreationForm):  # type: ignore[misc]  #
 
 
 @admin.register(User)
-class PersonAdmin(Row, UserAdmin):  # type: ignore[misc, type-arg]  # Row narrows, stubs want []
+class PersonAdmin(Row, UserAdmin):  # type: ignore[type-arg]  # only the stubs take an argument
     form = PersonChangeForm
     add_form = PersonCreationForm
     change_password_form = AdminPasswordChangeForm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -176,7 +176,7 @@ class LaneAdmin(HotAdmin):
     list_filter = [("tenant", SeenFilter)]
     search_fields = ["domain"]
     search_help_text = "The beginning of a domain"
-    sortable_by = ("domain_link",)
+    sortable_by: ClassVar[Any] = ("domain_link",)
     fields = ["domain", "tenant", "stream_name", "priority", "due", "site", "reply", "hold_reason"]
     due = display.instant_column("due_at", "Next due")
 
@@ -218,8 +218,8 @@ class BodyAdmin(HotAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         used = Exists(Message.objects.filter(body_id=OuterRef("pk")))
-        rows = super().get_queryset(request).defer("content")
-        return rows.annotate(used=used)
+        rows: QuerySet[Any] = super().get_queryset(request).defer("content").annotate(used=used)
+        return rows
 
     @admin.display(description="Size")
     def size_shown(self, row: Body) -> str:

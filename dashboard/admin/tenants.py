@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display
-from dashboard.admin.base import ChoicesDropdownFilter, Row, RowInline, SeenFilter
+from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
+from dashboard.admin.inlines import RowInline
 from dashboard.forms.tenants import DkimKeyForm, SendingDomainForm, StreamForm
 from mta.mail import dkim
 from mta.tenants.models import DkimKey, SendingDomain, Stream, Tenant

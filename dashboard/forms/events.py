@@ -13,4 +13,4 @@ class WebhookForm(RowForm):
 
     class Meta:
         model = WebhookEndpoint
-        fields = ["tenant", "url", "kinds", "enabled"]
+        fields = ["tenant", "kinds", "enabled"]  # the admin adds the address
