@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -14,12 +16,13 @@ from mta.egress.provision import Provisioned, provision
 from mta.mail.ids import encode
 from mta.spool.models import Recipient
 from mta.wsgi import application
+from tests.state.api.program import kept_connection
 
 schema = schemathesis.openapi.from_wsgi("/api/v1/schema", application)
 
 # Mail has rules that JSON Schema cannot say (addresses, templates, whose domain it is), so a
 # request that fits the schema may still be a 403, 409 or 422: that one check is left out.
-EXCLUDED = [CHECKS.get_one("positive_data_acceptance")]
+EXCLUDED: list[Any] = [CHECKS.get_one("positive_data_acceptance")]
 BOUNDED = settings(
     max_examples=15,
     deadline=None,
@@ -36,8 +39,9 @@ MESSAGE = {
 
 
 @pytest.fixture
-def made(db: None) -> Provisioned:
-    return provision("shop", ["shop.example"])
+def made(db: None) -> Iterator[Provisioned]:
+    with kept_connection():
+        yield provision("shop", ["shop.example"])
 
 
 @pytest.fixture

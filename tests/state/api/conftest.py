@@ -1,51 +1,19 @@
-"""A program that talks to the real WSGI application, with a tenant's key."""
+"""The tenant `shop`, a program that has its key, and a stranger."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from werkzeug.test import Client, TestResponse
 
 from mta.egress.provision import Provisioned, provision
+from tests.state.api.program import Program, kept_connection
 
 
-class Program:
-    """One caller of the API."""
-
-    def __init__(self, token: str = "") -> None:
-        from mta.wsgi import application
-
-        self.client = Client(application)
-        self.token = token
-
-    def call(
-        self, method: str, path: str, body: Any = None, *, expect: int, **headers: str
-    ) -> TestResponse:
-        """Send a request and check its status; `path` is below /api/v1/."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.token:
-            sent.setdefault("Authorization", f"Bearer {self.token}")
-        data = body
-        if body is not None and not isinstance(body, bytes):
-            data = json.dumps(body).encode()
-        if data is not None:
-            sent.setdefault("Content-Type", "application/json")
-        answer = self.client.open(f"/api/v1/{path}", method=method, data=data, headers=sent)
-        assert answer.status_code == expect, answer.get_data(as_text=True)
-        if answer.status_code >= 400:
-            assert answer.headers["Content-Type"] == "application/problem+json"
-            problem = json.loads(answer.data)
-            assert problem["status"] == answer.status_code
-            assert problem["detail"]
-            assert problem["title"]
-        return answer
-
-    def json(
-        self, method: str, path: str, body: Any = None, *, expect: int = 200, **headers: str
-    ) -> Any:
-        return json.loads(self.call(method, path, body, expect=expect, **headers).data)
+@pytest.fixture(autouse=True)
+def connection_of_the_test() -> Iterator[None]:
+    with kept_connection():
+        yield
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from mta.api.injection import accept
 from mta.egress.provision import Provisioned, provision
 from mta.spool.models import IdempotencyKey, Message
 from mta.tenants.credentials import caller_by_api_key
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 

@@ -15,7 +15,7 @@ from mta.spool.bodies import unpack
 from mta.spool.models import Body, Message, Recipient
 from mta.suppression.models import Suppression
 from mta.tenants.models import Tenant
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 
@@ -29,9 +29,10 @@ def rendered(address: str) -> str:
 
     row = Recipient.objects.select_related("message__body").get(address=address)
     found = row.message
+    values = bytes(row.substitutions or b"{}")
     outgoing = Outgoing(
         row.pk, found.pk, row.address, found.reverse_path, found.sender_domain, False,
-        1_700_000_000_000, row.substitutions, unpack(found.body), found.body_id, "", "", "", "",
+        1_700_000_000_000, values, unpack(found.body), found.body_id, "", "", "", "",
     )  # fmt: skip
     return outgoing.wire().decode()
 

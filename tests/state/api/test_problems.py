@@ -15,7 +15,7 @@ from mta.api.problems import KINDS
 from mta.egress.provision import Provisioned
 from mta.tenants.credentials import create_api_key
 from mta.tenants.models import ApiKey
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 

@@ -6,7 +6,7 @@ import base64
 
 from mta.spool.bodies import unpack
 from mta.spool.models import Body, Message
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 
 HEAD = "From: Shop <news@shop.example>\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nX-Odd:   kept \n"
 

@@ -10,7 +10,8 @@ from mta.api.waiting import Waiting, next_attempt
 from mta.egress.models import Suspension
 from mta.mail.ids import decode, encode
 from mta.spool.models import Attempt, Lane, Recipient
-from tests.state.api.conftest import Program
+from mta.storage.fields import now_ms
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 
@@ -59,7 +60,7 @@ def test_a_deferred_recipient_says_when_and_why(program: Program) -> None:
         state="deferred", attempts=1, next_attempt_at=due, last_reply="450 4.2.1 try later"
     )
     Attempt.objects.create(
-        recipient=row, number=1, at=timezone.now(), took_ms=12, outcome="deferred", stage="rcpt",
+        recipient=row, number=1, at=now_ms(), took_ms=12, outcome="deferred", stage="rcpt",
         reply="450 4.2.1 try later", rule="generic-4yz", source_name="default",
         mx_host="mx.customer.example", site="mx.customer.example",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from mta import wiring
 from mta.events.models import WebhookEndpoint
 from mta.spool.models import Recipient
 from mta.tenants.models import SendingDomain, Tenant
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 

@@ -10,7 +10,7 @@ from mta.events.models import WebhookEndpoint
 from mta.mail.ids import encode
 from mta.spool.models import Recipient
 from mta.suppression.models import Suppression
-from tests.state.api.conftest import Program
+from tests.state.api.program import Program
 from tests.state.api.requests import message
 
 
