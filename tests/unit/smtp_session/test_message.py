@@ -34,7 +34,7 @@ def refusal(raw: bytes) -> Reply:
 
 
 def test_what_is_there_stays_byte_for_byte():
-    raw = b"SUBJECT:x\r\n\ty\r\n" + OWN + b"from : A <a@ACME.example>\r\n\r\n\r\nbody\r\n"
+    raw = b"SUBJECT:x\r\n\ty\r\n" + OWN + b"from: A <a@ACME.example>\r\n\r\n\r\nbody\r\n"
     message = prepared(raw)
     assert message.content == RECEIVED + raw
     assert message.from_domains == ("acme.example",)
