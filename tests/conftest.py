@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cast import Cast, make_cast
+if TYPE_CHECKING:
+    from tests.cast import Cast
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +25,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def cast(db: None) -> Cast:
     """A tenant with streams, pool and source, in the database."""
+    # Imported here: unit tests need no Django.
+    from tests.cast import make_cast
+
     return make_cast()
