@@ -128,7 +128,7 @@ def test_a_suspension_acts_in_open_sessions(login, door, monkeypatch):
 
 
 def test_an_old_session_must_authenticate_again(start, client_tls):
-    listener = start(auth_lifetime=0.0)
+    listener = start(auth_lifetime=-1.0)
     with RawClient(listener.ports[Kind.SUBMISSION]) as client:
         client.ask(b"EHLO x\r\n")
         client.start_tls(client_tls)
