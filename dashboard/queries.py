@@ -1,6 +1,6 @@
 """What the pages ask the database: bounded per page, by index, the same on both databases.
 
-Rule 1: a page counts the waiting of a lane up to CAP; more is told by the survey.
+Rule 1: a page counts the waiting of a lane up to a cap; more is told by the survey.
 Rule 2: the survey reads the whole index of waiting recipients once for everybody and is kept
         (dashboard.kept): its cost grows with the spool, its share of a core does not.
 Rule 3: `tenants` is None for everybody's mail, else the ids of the tenants in question.
@@ -17,19 +17,20 @@ from django.db import connection
 
 from dashboard.display import accepted_at
 from dashboard.kept import kept
-from mta.policy.lifecycle import WAITING
+from mta.spool.models import WAITING
 from mta.storage.fields import from_ms, now_ms
 
 Tenants = Sequence[int] | None
 Rows = list[tuple[Any, ...]]
-#: Recipients counted per lane of a shown row.
+#: Recipients counted per lane where each lane is shown.
 CAP = 10_000
 #: Domains that the survey ranks; beyond them, sort by domain.
 RANKED = 1_000
 #: Events read for the last hour's figures.
 EVENT_CAP = 200_000
-#: Literals, not parameters: the partial index is used only when the planner sees its condition.
-WAITING_SQL = "state IN ({})".format(", ".join(f"'{state}'" for state in sorted(WAITING)))
+#: Word for word the condition of the partial index: SQLite uses it only then (even the order of
+#: the states counts), and parameters would hide it from both planners.
+WAITING_SQL = "state IN ({})".format(", ".join(f"'{state}'" for state in WAITING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
-
 from dashboard.display import accepted_at
 from dashboard.queries import CAP, WAITING_SQL, Count, Tenants, fetch, from_ms_or_none, of_tenants
-from mta.policy.lifecycle import WAITING
 from mta.spool.models import Recipient
 
 #: Lanes shown of one domain, those with the nearest attempt first.
@@ -90,13 +87,13 @@ def flying_by_lane(lane_ids: Sequence[int]) -> dict[int, int]:
 
 def next_to_go(lane_ids: Sequence[int]) -> list[Recipient]:
     """The recipients of these lanes with the nearest attempt, a few from each lane."""
-    found: list[Recipient] = []
+    nearest: list[int] = []
     for lane_id in lane_ids[:20]:
-        waiting = Recipient.objects.filter(Q(state__in=sorted(WAITING)), lane_id=lane_id)
-        found += (
-            waiting.select_related("message")
-            .defer("substitutions")
-            .order_by("next_attempt_at")[:NEXT]
+        rows = fetch(
+            f"SELECT id FROM spool_recipient WHERE lane_id = %s AND {WAITING_SQL} "  # noqa: S608
+            f"ORDER BY next_attempt_at LIMIT {NEXT}",
+            [lane_id],
         )
-    found.sort(key=lambda row: row.next_attempt_at or row.updated_at)
-    return found[:NEXT]
+        nearest += [row[0] for row in rows]
+    found = Recipient.objects.filter(pk__in=nearest).select_related("message")
+    return list(found.defer("substitutions").order_by("next_attempt_at", "pk")[:NEXT])
