@@ -6,8 +6,11 @@ program that hands in mail needs them.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
@@ -23,15 +26,33 @@ class ApiHandler(WSGIHandler):
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
-        self._middleware_chain = convert_exception_to_response(self.respond)
+        inner = self._get_response  # type: ignore[attr-defined]  # BaseHandler's own name, not in the stubs
+        self._answered: Any = convert_exception_to_response(inner)
+        self._middleware_chain = self.respond
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> HttpResponseBase:
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            measure(environ)
+        return super().__call__(environ, start_response)
 
     def respond(self, request: HttpRequest) -> HttpResponseBase:
+        """The answer of the view or of what went wrong, with the headers that all answers have."""
         request.urlconf = URLCONF
-        response: HttpResponseBase = self._get_response(request)  # type: ignore[attr-defined]  # BaseHandler's own name, not in the stubs
+        response: HttpResponseBase = self._answered(request)
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if not response.streaming:
+            response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # every answer that is not streamed has it
         if response.status_code < 500:
             # Django logs a line for each 4xx: whoever sends nonsense must not fill our log.
             response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark
-        if not response.streaming:
-            response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # every answer that is not streamed has it
         return response
+
+
+def measure(environ: dict[str, Any]) -> None:
+    """Give a chunked body a length: Django reads no more than CONTENT_LENGTH says."""
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    body = environ["wsgi.input"].read(most + 1)
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))

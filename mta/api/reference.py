@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 
 from mta.api.problems import KINDS
 from mta.api.schema import METHODS, WITH_BODY
@@ -17,8 +19,8 @@ HOST = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,260}")
 #: What to do about each kind of problem; the docs page shows it under the problem's name.
 FIXES = {
     "malformed": "Send one JSON object in UTF-8.",
-    "unauthorized": "Send `Authorization: Bearer KEY` with a key that is not revoked or expired.",
-    "scope-missing": "Use a key with the scope that `detail` names.",
+    "unauthorized": "Send Authorization: Bearer KEY with a key that is not revoked or expired.",
+    "scope-missing": "Use a key with the scope that detail names.",
     "tenant-suspended": "Ask the operator; reading still works.",
     "sender-not-allowed": "Add the domain, or send as one that is yours.",
     "not-found": "Check the address and the id; other tenants' resources are not there for you.",
@@ -26,9 +28,9 @@ FIXES = {
     "conflict": "Use the one that exists, or another name.",
     "idempotency-conflict": "Take a new key for a new request.",
     "too-large": "Split the recipients over several requests, or make attachments smaller.",
-    "unsupported-media-type": "Send `Content-Type: application/json`.",
-    "invalid": "Mend the fields in `errors`; nothing was stored.",
-    "all-rejected": "Correct the addresses in `rejected`; nothing was stored.",
+    "unsupported-media-type": "Send Content-Type: application/json.",
+    "invalid": "Mend the fields in errors; nothing was stored.",
+    "all-rejected": "Correct the addresses in rejected; nothing was stored.",
     "quota-exceeded": "Wait as long as Retry-After says, or ask the operator for more.",
     "internal": "Nothing is certain: send it again with the same Idempotency-Key.",
     "unavailable": "Nothing was stored: send it again after Retry-After seconds.",
@@ -89,7 +91,7 @@ def operation(
         method=method.upper(),
         path=path,
         summary=told.get("summary", ""),
-        description=told.get("description", ""),
+        description=marked(told.get("description", "")),
         parameters=[parameter(one) for one in told.get("parameters", ())],
         request=rows(document, body.get("schema", {})),
         answers=answers,
@@ -109,7 +111,7 @@ def parameter(told: dict[str, Any]) -> Row:
         told["name"],
         place + kind_of(told.get("schema", {})),
         bool(told.get("required")),
-        told.get("description", ""),
+        marked(told.get("description", "")),
     )
 
 
@@ -125,7 +127,7 @@ def members(document: dict[str, Any], schema: dict[str, Any], prefix: str) -> It
         inner = resolved(document, told)
         yield Row(
             prefix + name, kind_of(inner), name in required,
-            told.get("description", inner.get("description", "")),
+            marked(told.get("description", inner.get("description", ""))),
         )  # fmt: skip
         if "items" in inner:
             yield from members(document, inner["items"], f"{prefix}{name}[].")
@@ -160,13 +162,18 @@ def kind_of(schema: dict[str, Any]) -> str:
 def curl(told: dict[str, Any], path: str, method: str, body: dict[str, Any], base: str) -> str:
     """A command that a reader can paste; the key comes from $KEY."""
     address = re.sub(r"\{(\w+)\}", lambda m: IDS.get(m[1], "0b5x7h2k9m4qt"), path)
-    lines = ["curl" if method == "get" else f"curl -X {method.upper()}", f"  {base}{address}"]
-    lines.append('  -H "Authorization: Bearer $KEY"')
+    command = "curl" if method == "get" else f"curl -X {method.upper()}"
+    lines = [f"{command} {base}{address}", '  -H "Authorization: Bearer $KEY"']
     if method in WITH_BODY:
         (shown, *_) = [one["value"] for one in body["examples"].values()]
         text = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()
         lines += ['  -H "Content-Type: application/json"', f"  -d {shlex.quote(text)}"]
     return " \\\n".join(lines)
+
+
+def marked(text: str) -> SafeString:
+    """The schema's CommonMark as HTML: it uses code spans only."""
+    return mark_safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text)))  # noqa: S308  # escaped
 
 
 def shown_host(host: str) -> str:

@@ -38,7 +38,7 @@ PROBLEM: dict[str, Any] = {
                 },
             },
         },
-        "rejected": {"type": "array", "items": {"$ref": "#/components/schemas/RejectedShape"}},
+        "rejected": {"type": "array", "items": {"$ref": "#/components/schemas/Rejected"}},
     },
 }
 

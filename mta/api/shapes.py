@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from mta.events.models import Kind
@@ -13,7 +14,11 @@ STATES = [state.value for state in State]
 
 
 class Shape(serializers.Serializer[Any]):
-    """An object of an answer."""
+    """An object of an answer; `FooShape` is `Foo` in the schema."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        extend_schema_serializer(component_name=cls.__name__.removesuffix("Shape"))(cls)
 
 
 def name_of(what: str) -> serializers.CharField:

@@ -14,6 +14,9 @@ from mta.tenants.credentials import Caller
 class TenantView(APIView):
     """A view on what belongs to the caller's tenant."""
 
+    # DRF would name OPTIONS in Allow and then answer 405.
+    http_method_names = ["get", "head", "post", "patch", "delete"]
+
     #: Scope per method.
     scopes: ClassVar[Mapping[str, str]] = {"GET": "read"}
 
