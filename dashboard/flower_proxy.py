@@ -24,7 +24,7 @@ from django.http import (
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from dashboard.flower import address, basic_auth, port
+from dashboard import flower as config
 from dashboard.roles import is_operator, is_staff
 
 TIMEOUT_SECONDS = 15.0
@@ -56,7 +56,7 @@ def flower(request: HttpRequest) -> HttpResponseBase:
         return forward(request)
     except (OSError, http.client.HTTPException) as error:
         return HttpResponse(
-            f"Flower does not answer at {address}:{port} ({error}).\n"
+            f"Flower does not answer at {config.address}:{config.port} ({error}).\n"
             "It starts with the stack; its lines in the terminal or in `docker compose logs "
             "flower` say why it is not there.\n",
             status=502,
@@ -76,7 +76,7 @@ def why_not_change(request: HttpRequest) -> str:
 
 def forward(request: HttpRequest) -> StreamingHttpResponse:
     """OSError or HTTPException when Flower is not there or does not speak HTTP."""
-    connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(config.address, config.port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request(
             request.method or "GET",
@@ -99,7 +99,7 @@ def forward(request: HttpRequest) -> StreamingHttpResponse:
 
 def headers_for_flower(headers: Mapping[str, str]) -> dict[str, str]:
     passed = {name: headers[name] for name in REQUEST_HEADERS if name in headers}
-    password = b64encode(basic_auth[0].encode()).decode()
+    password = b64encode(config.basic_auth[0].encode()).decode()
     return {**passed, "Authorization": f"Basic {password}"}
 
 

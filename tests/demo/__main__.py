@@ -37,6 +37,7 @@ class DemoFailed(Exception):
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a pipe shows it live
     folder = environment.FOLDER
     try:
         fresh(folder)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from django.test import Client
 
-from dashboard import flower as flower_config
+from dashboard import flower as config
 from dashboard import flower_proxy
 from mta.tenants.models import User
 
@@ -35,9 +36,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFlower]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fake.requests.append((self.command, self.path, self.headers, body))
-            self.send_response(fake.status)
-            for name, value in fake.headers.items():
+            told.requests.append((self.command, self.path, self.headers, body))
+            self.send_response(told.status)
+            for name, value in told.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(BODY)))
             self.end_headers()
@@ -50,18 +51,22 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFlower]:
             """Not into the test's output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake = FakeFlower(server)
-    monkeypatch.setattr(flower_proxy, "address", "127.0.0.1")
-    monkeypatch.setattr(flower_proxy, "port", server.server_address[1])
+    told = FakeFlower(server)
+    monkeypatch.setattr(config, "address", "127.0.0.1")
+    monkeypatch.setattr(config, "port", server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield fake
+    yield told
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def client_of(**values: object) -> Client:
+def read(response: Any) -> bytes:
+    return b"".join(response.streaming_content)
+
+
+def client_of(**values: Any) -> Client:
     user = User.objects.create_user("somebody", **values)
     client = Client()
     client.force_login(user)
@@ -82,25 +87,22 @@ def test_the_answer_comes_through_with_path_and_query(operator: Client, fake: Fa
     response = operator.get("/flower/tasks?limit=5&name=de%20liver")
     assert response.status_code == 200
     assert response["Content-Type"] == "text/html"
-    assert b"".join(response.streaming_content) == BODY
+    assert read(response) == BODY
     method, path, _, _ = fake.requests[0]
     assert (method, path) == ("GET", "/flower/tasks?limit=5&name=de%20liver")
 
 
 def test_flower_sees_its_own_password_and_no_session(operator: Client, fake: FakeFlower) -> None:
-    list(operator.get("/flower/", headers={"Authorization": "Bearer mine"}).streaming_content)
+    read(operator.get("/flower/", headers={"Authorization": "Bearer mine"}))
     headers = fake.requests[0][2]
-    assert (
-        headers["Authorization"]
-        == f"Basic {b64encode(flower_config.basic_auth[0].encode()).decode()}"
-    )
+    assert headers["Authorization"] == f"Basic {b64encode(config.basic_auth[0].encode()).decode()}"
     assert "Cookie" not in headers
 
 
 def test_flower_sets_no_cookie_on_our_origin(operator: Client, fake: FakeFlower) -> None:
     fake.headers = {"Content-Type": "text/html", "Set-Cookie": "sessionid=stolen", "Server": "T"}
     response = operator.get("/flower/")
-    list(response.streaming_content)
+    read(response)
     assert "sessionid" not in response.cookies
     assert "Server" not in response
 
@@ -108,7 +110,7 @@ def test_flower_sets_no_cookie_on_our_origin(operator: Client, fake: FakeFlower)
 def test_redirects_and_errors_come_through(operator: Client, fake: FakeFlower) -> None:
     fake.status, fake.headers = 302, {"Location": "/flower/workers"}
     response = operator.get("/flower/login")
-    list(response.streaming_content)
+    read(response)
     assert (response.status_code, response["Location"]) == (302, "/flower/workers")
 
 
@@ -125,7 +127,7 @@ def test_people_without_staff_status_are_refused(db: None, fake: FakeFlower) -> 
 
 
 def test_marketers_may_look_but_not_act(marketer: Client, fake: FakeFlower) -> None:
-    list(marketer.get("/flower/").streaming_content)
+    read(marketer.get("/flower/"))
     response = marketer.post("/flower/api/worker/shutdown/deliver@host", headers=OURS)
     assert response.status_code == 403
     assert [method for method, *_ in fake.requests] == ["GET"]
@@ -135,7 +137,7 @@ def test_operators_act_from_our_own_pages(operator: Client, fake: FakeFlower) ->
     response = operator.post(
         "/flower/api/worker/pool/grow/x", b"n=1", "application/x-www-form-urlencoded", headers=OURS
     )
-    list(response.streaming_content)
+    read(response)
     assert response.status_code == 200
     method, _, headers, body = fake.requests[0]
     assert (method, body) == ("POST", b"n=1")
@@ -161,7 +163,7 @@ def test_another_site_cannot_act_in_an_operators_name(
     response = operator.post("/flower/api/worker/shutdown/x", headers=headers)
     assert response.status_code == status
     if status == 200:
-        list(response.streaming_content)
+        read(response)
     assert len(fake.requests) == (1 if status == 200 else 0)
 
 
@@ -181,11 +183,11 @@ def test_a_flower_that_is_down_is_explained(operator: Client, fake: FakeFlower) 
     fake.server.server_close()
     response = operator.get("/flower/")
     assert response.status_code == 502
-    assert f"127.0.0.1:{flower_proxy.port}" in response.content.decode()
+    assert f"127.0.0.1:{config.port}" in response.content.decode()
 
 
-def test_the_password_depends_on_the_secret_key(settings: object) -> None:
-    name, _, password = flower_config.basic_auth[0].partition(":")
+def test_the_password_depends_on_the_secret_key(settings: Any) -> None:
+    name, _, password = config.basic_auth[0].partition(":")
     assert name == "dashboard"
     assert len(password) == 64
-    assert settings.SECRET_KEY not in password  # type: ignore[attr-defined]
+    assert settings.SECRET_KEY not in password
