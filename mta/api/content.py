@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import Any
 
 from mta.api.problems import Problem, invalid
@@ -14,7 +16,7 @@ from mta.api.submission import check_size
 from mta.mail import wire
 from mta.mail.address import Address
 from mta.mail.compose import Attachment, Composer, Spec, SpecError
-from mta.mail.headers import complete, count_hops, from_addresses
+from mta.mail.headers import complete, count_hops, fields, from_addresses, split, value
 from mta.mail.ids import encode
 from mta.mail.template import TemplateError
 
@@ -97,7 +99,20 @@ def raw(name: str, given: bytes, message_id: int, now: datetime) -> Content:
     name_of_message = f"{encode(message_id)}@{senders[0].domain}"
     message = complete(message, date=now.replace(microsecond=0), message_id=name_of_message)
     check_size(len(message))
-    return Content("raw", message, senders, "", None)
+    return Content("raw", message, senders, subject_of(message), None)
+
+
+def subject_of(message: bytes) -> str:
+    """The Subject as people read it, for lists; empty when there is none that can be read."""
+    for name, field in fields(split(message)[0]):
+        if name == b"subject":
+            try:
+                words = decode_header(value(field).decode("utf-8", "replace"))
+                text = str(make_header(words))
+            except (LookupError, ValueError, HeaderParseError):
+                return ""
+            return "".join(character for character in text if character.isprintable())[:200]
+    return ""
 
 
 def check_senders(

@@ -154,6 +154,8 @@ def metadata_fault(data: Any) -> str:
     """Why `data` is no metadata; empty when it is."""
     if not isinstance(data, dict):
         return "Must be an object."
-    if len(orjson.dumps(data)) > METADATA_BYTES:
-        return f"Must have at most {METADATA_BYTES} bytes as JSON."
-    return ""
+    try:
+        size = len(orjson.dumps(data))
+    except orjson.JSONEncodeError:
+        return "Must not be nested deeper than 250 levels."
+    return f"Must have at most {METADATA_BYTES} bytes as JSON." if size > METADATA_BYTES else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from django.db import IntegrityError
 from django.utils import timezone
 
 from mta.api import content, quota, recipients
@@ -136,14 +137,26 @@ def store(caller: Caller, message: NewMessage, read: Read, key: Key | None) -> b
     taken = quota.take(tenant, count, timezone.now())
     answer = Answer(read, key)
     try:
-        inject([message], also=answer)
-    except KeyTaken:  # a request with the same key committed between our look and our write
+        write(message, answer)
+    except Exception as error:
         quota.give_back(taken, count)
-        known = key.known_answer() if key else None
-        if known is None:
-            raise
-        return known.encode()
-    except Exception:
-        quota.give_back(taken, count)
+        if isinstance(error, KeyTaken) and key is not None:
+            # A request with the same key committed between our look and our write.
+            known = key.known_answer()
+            if known is not None:
+                return known.encode()
         raise
     return answer.body
+
+
+def write(message: NewMessage, answer: Answer) -> None:
+    """Into the spool; Problem when the values cannot be written."""
+    try:
+        inject([message], also=answer)
+    except IntegrityError:
+        # Another process drew the same ids (mta.spool.ids): once more, with new ones.
+        inject([replace(message, message_id=new_id())], also=answer)
+    except orjson.JSONEncodeError:
+        raise invalid(
+            "recipients", "Substitutions must not be nested deeper than 250 levels."
+        ) from None

@@ -111,6 +111,7 @@ def envelope(
         kind=said.kind,
         recipients=[NewRecipient(address) for address in recipients(given, options)],
         origin="command",
+        subject=said.subject,
         smtputf8=any(address.needs_smtputf8 for address in senders),
         message_id=message_id,
     )

@@ -272,3 +272,27 @@ def test_equal_content_is_kept_once(program: Program) -> None:
         program.call("POST", "messages", message(), expect=202)
     assert Message.objects.count() == 2
     assert Body.objects.count() == 1
+
+
+def test_values_nested_too_deep_are_named(program: Program) -> None:
+    deep: Any = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    recipient = {"to": "ann@customer.example", "substitutions": deep}
+    problem = program.json("POST", "messages", message(recipients=[recipient]), expect=422)
+    assert problem["errors"][0]["field"] == "recipients"
+    problem = program.json("POST", "messages", message(metadata=deep), expect=422)
+    assert problem["errors"][0]["field"] == "metadata"
+
+
+def test_ids_that_another_process_drew_are_drawn_again(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mta.api import injection
+
+    taken = decode(program.json("POST", "messages", message(), expect=202)["id"])
+    draws = iter([taken, taken + 1_000_000])
+    monkeypatch.setattr(injection, "new_id", lambda: next(draws))
+    answer = program.json("POST", "messages", message(), expect=202)
+    assert decode(answer["id"]) == taken + 1_000_000
+    assert Message.objects.count() == 2

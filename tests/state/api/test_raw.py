@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+
 from mta.spool.bodies import unpack
 from mta.spool.models import Body, Message
 from tests.state.api.program import Program
@@ -30,6 +32,7 @@ def test_date_and_message_id_are_added_and_bcc_goes(program: Program) -> None:
     # Byte for byte, but for the line ends.
     assert HEAD.replace("\n", "\r\n").encode() + b"\r\nHi\r\n" in stored
     assert Message.objects.get().reverse_path == "news@shop.example"
+    assert Message.objects.get().subject == "Grüße"
 
 
 def test_base64_carries_any_octets_and_8_bit_becomes_7(program: Program) -> None:
@@ -46,6 +49,15 @@ def test_base64_carries_any_octets_and_8_bit_becomes_7(program: Program) -> None
 def test_long_lines_are_made_safe(program: Program) -> None:
     program.call("POST", "messages", raw(HEAD + "\n" + "x" * 5000 + "\n"), expect=202)
     assert max(map(len, content().split(b"\r\n"))) <= 998
+
+
+@pytest.mark.parametrize(
+    "subject", ["=?nosuch?q?a?=", "=?utf-8?q?=00?=", "=?utf-8?b?a?=", "=?utf-8?q?=ff?="]
+)
+def test_a_subject_that_cannot_be_read_stops_nothing(program: Program, subject: str) -> None:
+    text = f"From: news@shop.example\nSubject: {subject}\n\nHi\n"
+    program.call("POST", "messages", raw(text), expect=202)
+    assert f"Subject: {subject}\r\n".encode() in content()
 
 
 def test_what_cannot_be_sent_names_the_field(program: Program) -> None:
