@@ -9,6 +9,7 @@ app_name = "dashboard"
 
 urlpatterns = [
     path("", front.front, name="front"),
+    path("favicon.ico", front.favicon),
     path("search/", search.search, name="search"),
     path("queues/", queues.queues, name="queues"),
     path("queues/<str:domain>/", queues.queue, name="queue"),

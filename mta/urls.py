@@ -9,4 +9,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     re_path(r"^flower/", flower, name="flower"),
     path("", include("dashboard.urls")),
+    # Served by mta.wsgi without this stack; here so that pages can name its addresses.
+    path("", include("mta.api.urls")),
 ]

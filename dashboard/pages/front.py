@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 
 from dashboard import queries, roles
 from dashboard.pages.access import frame
@@ -32,3 +33,8 @@ def glance(request: HttpRequest) -> dict[str, Any]:
         "busiest": [rank for rank in survey.ranks[:8] if rank.waiting],
         "most": max((rank.waiting for rank in survey.ranks[:1]), default=0),
     }
+
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Browsers ask for it beside pages that name no icon, such as /metrics."""
+    return redirect(static("dashboard/mill.svg"), permanent=True)

@@ -70,12 +70,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "title": "System",
         "separator": True,
         "items": [
-            {
-                "title": "Flower",
-                "icon": "local_florist",
-                "link": "/flower/",
-                "permission": OPERATORS,
-            },
+            {"title": "Flower", "icon": "local_florist", "link": reverse_lazy("flower")},
             {"title": "API reference", "icon": "api", "link": "/api/docs"},
             {"title": "Health", "icon": "monitor_heart", "link": reverse_lazy("dashboard:readyz")},
         ],
