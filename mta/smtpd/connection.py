@@ -48,6 +48,9 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._pumping = False
         self._handshaking = False
+        #: The transport belongs to TLS, but the session does not know yet.
+        self._upgrading = False
+        self._inside_tls = bytearray()
         #: Loop time of the last progress, and of the first octet of content under way.
         self._active_at = self._content_at = 0.0
         self._held = 0
@@ -78,6 +81,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
+        if self._upgrading:
+            # The client's first words may come with the end of its handshake, before the task
+            # below goes on. They are from inside TLS: clear text cannot get here any more.
+            self._inside_tls += data
+            return
         self._session.receive(data)
         self._pump()
 
@@ -235,6 +243,8 @@ class Connection(asyncio.Protocol):
 
     async def _handshake(self, transport: asyncio.Transport) -> None:
         hub = self._hub
+        # start_tls takes the transport away from us before it first waits
+        self._upgrading = True
         try:
             upgraded = await hub.loop.start_tls(
                 transport,
@@ -252,9 +262,11 @@ class Connection(asyncio.Protocol):
             self.connection_lost(None)
             return
         self._transport = upgraded
-        self._handshaking = self._read_paused = False
+        self._handshaking = self._upgrading = self._read_paused = False
         if self._session.waiting:
             self._session.accept()
+            self._session.receive(self._inside_tls)
+            self._inside_tls.clear()
         self._pump()
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import connections
 
 from mta.smtpd.submission import Caller, Submission
 from mta.spool.ids import new_id
@@ -22,7 +22,9 @@ def on_fresh_connection(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        close_old_connections()
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:  # the caller's own transaction stays open
+                connection.close_if_unusable_or_obsolete()
         return function(*args, **kwargs)
 
     return wrapped

@@ -36,11 +36,11 @@ def door():
 
 @pytest.fixture
 def start(tls_folder, door):
-    """start(**changes of the configuration): a running listener."""
+    """start(new_loop, **changes of the configuration): a running listener."""
     running = []
 
-    def start_one(**changes):
-        listener = Listener(config(tls_folder, **changes), door)
+    def start_one(new_loop=None, **changes):
+        listener = Listener(config(tls_folder, **changes), door, new_loop)
         listener.__enter__()
         running.append(listener)
         return listener

@@ -34,10 +34,10 @@ def config(folder, **changes: Any) -> SmtpdConfig:
 class Listener:
     """Start with `with`; `ports` by kind."""
 
-    def __init__(self, configuration: SmtpdConfig, door) -> None:
+    def __init__(self, configuration: SmtpdConfig, door, new_loop=None) -> None:
         self._configuration = configuration
         self._door = door
-        self._loop = loop_factory()()
+        self._loop = (new_loop or loop_factory())()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.server: SmtpServer
         self.ports: dict[Kind, int] = {}

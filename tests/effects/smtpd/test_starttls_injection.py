@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import warnings
 
 import pytest
 
 from mta.smtpd.config import Kind
+from mta.smtpd.server import loop_factory
 from tests.effects.smtpd.listener import RawClient
 
 INJECTED = b"EHLO evil\r\nMAIL FROM:<a@acme.example>\r\nRCPT TO:<v@remote.example>\r\nDATA\r\n"
@@ -40,6 +42,33 @@ def test_the_session_inside_tls_begins_anew(listener, client_tls):
         offered = client.ask(b"EHLO x\r\n")
         assert b"AUTH PLAIN LOGIN" in offered
         assert b"STARTTLS" not in offered
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, loop_factory()])
+def test_words_that_come_with_the_end_of_the_handshake_are_heard(start, client_tls, new_loop):
+    listener = start(new_loop)
+    with RawClient(listener.ports[Kind.RELAY]) as client:
+        client.ask(b"EHLO x\r\n")
+        assert client.ask(b"STARTTLS\r\n").startswith(b"220")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inside = client_tls.wrap_bio(incoming, outgoing, server_hostname="mill.example")
+        done = False
+        while not done:
+            try:
+                inside.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                client.say(outgoing.read())
+                incoming.write(client.socket.recv(65536))
+        inside.write(b"EHLO y\r\n")
+        client.say(outgoing.read())  # one packet: Finished, and the first command
+        answer = b""
+        while b"AUTH PLAIN LOGIN\r\n" not in answer:
+            try:
+                answer += inside.read()
+            except ssl.SSLWantReadError:
+                incoming.write(client.socket.recv(65536))
+        assert answer.startswith(b"250-mill.example greets y\r\n")
 
 
 def test_old_tls_is_refused(listener):
