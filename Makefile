@@ -6,7 +6,7 @@ SHELL := bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check lint bench requirements clean
-.PHONY: test-unit test-state test-postgresql test-effects test-scenarios
+.PHONY: test-unit test-properties test-state test-postgresql test-effects test-scenarios
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,12 +27,16 @@ demo: $(VENV)/dev.stamp ## Run the whole system against a fake world of mail ser
 run: $(VENV)/base.stamp ## Run the stack for real use until Ctrl-C
 	@exec $(MANAGE) up
 
-test: test-unit test-state test-postgresql test-effects test-scenarios ## Run all tests, quickest first
+test: test-unit test-properties test-state test-postgresql test-effects test-scenarios ## Run all tests, quickest first
 	$(call step,make test: all tests passed)
 
 test-unit: $(VENV)/dev.stamp
-	$(call step,unit tests and properties)
-	@$(PYTEST) tests/unit tests/properties $(PARALLEL)
+	$(call step,unit tests)
+	@$(PYTEST) tests/unit
+
+test-properties: $(VENV)/dev.stamp
+	$(call step,properties)
+	@$(PYTEST) tests/properties $(PARALLEL)
 
 test-state: $(VENV)/dev.stamp
 	$(call step,state tests on SQLite)
