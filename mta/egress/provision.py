@@ -8,7 +8,7 @@ Rule 3: a tenant starts on the shared pool `default`; an operator gives it its o
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -78,6 +78,7 @@ def provision(name: str, domains: Sequence[str] = ()) -> Provisioned:
     wanted = list(dict.fromkeys(normal_domain(domain) for domain in domains))
     if Tenant.objects.filter(name=name).exists():
         raise ProvisionError("name", f"Tenant {name!r} exists already: choose another name.")
+    keys = {domain: new_keys() for domain in wanted}
     with transaction.atomic():
         tenant = Tenant.objects.create(name=name)
         pool = default_pool()
@@ -89,7 +90,8 @@ def provision(name: str, domains: Sequence[str] = ()) -> Provisioned:
                 pool=pool,
                 is_default=kind == StreamKind.TRANSACTIONAL,
             )
-        records = [record for domain in wanted for record in add_domain(tenant, domain)[1]]
+        domains_made = [store_domain(tenant, domain, keys[domain]) for domain in wanted]
+        records = [record for sending in domains_made for record in dns_records(sending)]
         _, api_key = create_api_key(tenant, name="first")
         username = free_username(name)
         _, password = create_smtp_credential(tenant, username)
@@ -99,6 +101,12 @@ def provision(name: str, domains: Sequence[str] = ()) -> Provisioned:
 def default_pool() -> Pool:
     """The shared pool, made at first use with one source that leaves from any local address."""
     pool, _ = Pool.objects.get_or_create(name=DEFAULT_POOL, defaults={"tenant": None})
+    if pool.tenant is not None:
+        raise ProvisionError(
+            "pool",
+            f"Pool {DEFAULT_POOL!r} belongs to tenant {pool.tenant.name}: rename it, or make it "
+            "shared, so that new tenants have a pool.",
+        )
     if not pool.members.exists():
         source, _ = Source.objects.get_or_create(name=DEFAULT_POOL)
         PoolMember.objects.get_or_create(pool=pool, source=source)
@@ -110,14 +118,25 @@ def add_domain(tenant: Tenant, domain: str) -> tuple[SendingDomain, list[DnsReco
     domain = normal_domain(domain)
     if SendingDomain.objects.filter(domain=domain).exists():
         raise DomainTaken(domain)
+    sending = store_domain(tenant, domain, new_keys())
+    return sending, dns_records(sending)
+
+
+def new_keys() -> dict[str, bytes]:
+    """A PEM per algorithm. Made before a transaction: RSA takes 0.1 s, SQLite has one writer."""
+    return {algorithm: dkim.generate(algorithm) for algorithm in DkimAlgorithm.values}
+
+
+def store_domain(tenant: Tenant, domain: str, keys: Mapping[str, bytes]) -> SendingDomain:
+    """The domain with its first keys; DomainTaken when somebody has it."""
     try:
         with transaction.atomic():
             sending = SendingDomain.objects.create(tenant=tenant, domain=domain)
-            for algorithm in DkimAlgorithm.values:
-                add_dkim_key(sending, algorithm)
+            for algorithm, pem in keys.items():
+                store_key(sending, algorithm, f"mm1{SELECTOR_SUFFIX[algorithm]}", pem)
     except IntegrityError:  # another process added it between look and insert
         raise DomainTaken(domain) from None
-    return sending, dns_records(sending)
+    return sending
 
 
 def add_dkim_key(sending: SendingDomain, algorithm: str, selector: str = "") -> DkimKey:
@@ -135,7 +154,10 @@ def add_dkim_key(sending: SendingDomain, algorithm: str, selector: str = "") -> 
         raise ProvisionError(
             "selector", f"{sending.domain} has a key with selector {selector!r}: give another."
         )
-    pem = dkim.generate(algorithm)
+    return store_key(sending, algorithm, selector, dkim.generate(algorithm))
+
+
+def store_key(sending: SendingDomain, algorithm: str, selector: str, pem: bytes) -> DkimKey:
     return DkimKey.objects.create(
         sending_domain=sending,
         selector=selector,

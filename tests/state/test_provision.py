@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.management import CommandError, call_command
 
-from mta.egress.models import Source
+from mta.egress.models import Pool, Source
 from mta.egress.provision import ProvisionError, add_dkim_key, add_domain, dns_records, provision
 from mta.tenants.credentials import caller_by_api_key, caller_by_smtp
 from mta.tenants.models import DkimKey, SendingDomain, Tenant
@@ -82,6 +82,13 @@ def test_wrong_input_is_named_and_changes_nothing(
     assert caught.value.field == field
     assert Tenant.objects.count() == 1
     assert SendingDomain.objects.count() == 1
+
+
+def test_a_new_tenant_never_gets_the_pool_of_another() -> None:
+    Pool.objects.create(name="default", tenant=Tenant.objects.create(name="owner"))
+    with pytest.raises(ProvisionError, match="belongs to tenant owner"):
+        provision("shop")
+    assert not Tenant.objects.filter(name="shop").exists()
 
 
 def test_keys_are_renewed_under_the_next_selector() -> None:
