@@ -1,12 +1,15 @@
 """Which address of /api/ leads where; the URLconf of mta.api.handler."""
 
 from django.urls import path
+from django.views.generic import RedirectView
 
 from mta.api import problems
 from mta.api.views import domains, egress, messages, pages, reading, suppressions, webhooks
 
 urlpatterns = [
     path("api/docs", pages.docs),
+    path("api/", RedirectView.as_view(url="/api/docs")),
+    path("api/docs/", RedirectView.as_view(url="/api/docs")),
     path("api/v1/schema", pages.Schema.as_view()),
     path("api/v1/messages", messages.Messages.as_view()),
     path("api/v1/messages/<str:message_id>", messages.MessageDetail.as_view()),

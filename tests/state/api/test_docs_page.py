@@ -47,6 +47,12 @@ def test_a_forged_host_is_not_shown() -> None:
     assert b"rm -rf" not in answer.data
 
 
+def test_neighbouring_addresses_lead_to_the_page() -> None:
+    for address in ("/api/", "/api/docs/"):
+        answer = Program().client.get(address)
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/api/docs")
+
+
 def test_the_page_is_only_read() -> None:
     answer = Program().client.post("/api/docs")
     assert answer.status_code == 405
