@@ -1,6 +1,6 @@
-"""Why a recipient is where it is, in one sentence, and what happens next.
+"""Why a recipient is where it is, in one sentence, and when it is tried next.
 
-Rule 1: the sentence names the cause that is known, never a guess.
+Rule 1: for mail that still waits, people read what programs read (mta.api.waiting).
 Rule 2: a wait that a person ordered says who can end it.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dashboard.display import ago
+from mta.api.waiting import NextAttempt, Waiting, next_attempt
 from mta.egress.models import Suspension
 from mta.policy.lifecycle import State
-from mta.spool.models import Lane, Recipient
+from mta.spool.models import Recipient
 
 FINAL_WORDS = {
     State.DELIVERED: "The receiver took responsibility for it.",
@@ -23,36 +23,27 @@ FINAL_WORDS = {
 }
 
 
-def why(
-    row: Recipient, lane: Lane | None, now: datetime, suspensions: Sequence[Suspension] = ()
-) -> str:
-    """The sentence for this recipient."""
+def outlook(row: Recipient, now: datetime, suspensions: Sequence[Suspension] = ()) -> NextAttempt:
+    """Next attempt and reason; `suspensions` are those in force for it, `row.lane` is loaded."""
     if row.state in FINAL_WORDS:
-        return FINAL_WORDS[State(row.state)]
-    if row.state == State.HELD:
-        return "Held until a person releases it."
-    if row.state == State.CLAIMED:
-        if row.claimed_until and row.claimed_until < now:
-            return "The worker that had it is gone; its claim goes back with the next sweep."
-        until = f"; its claim ends {ago(row.claimed_until, now)}" if row.claimed_until else ""
-        return f"A worker has it in hand{until}."
-    if suspensions:
-        found = suspensions[0]
-        because = f" ({found.reason})" if found.reason else ""
-        whose = f"Mail of tenant {found.key}" if found.scope == "tenant" else f"Mail to {found.key}"
-        return f"{whose} is suspended{because}; an operator can resume it."
-    return waiting_reason(row, lane, now)
+        return NextAttempt(None, FINAL_WORDS[State(row.state)])
+    if row.state == State.CLAIMED and row.claimed_until and row.claimed_until < now:
+        gone = "The worker that had it is gone; its claim goes back with the next sweep."
+        return NextAttempt(None, gone)
+    known = Waiting(
+        state=row.state,
+        next_attempt_at=row.next_attempt_at,
+        attempts=row.attempts,
+        last_reply=row.last_reply,
+        lane_due_at=row.lane.due_at,
+        hold_reason=row.lane.hold_reason,
+        suspended=sentence(suspensions[0]) if suspensions else "",
+    )
+    return next_attempt(known, now)
 
 
-def waiting_reason(row: Recipient, lane: Lane | None, now: datetime) -> str:
-    due = row.next_attempt_at is None or row.next_attempt_at <= now
-    if due and lane is not None and lane.hold_reason:
-        return f"Due, but its queue waits: {lane.hold_reason}."
-    if due:
-        return "Due: it goes with the next batch of its queue."
-    if row.state == State.DEFERRED or row.attempts:
-        tries = "once" if row.attempts == 1 else f"{row.attempts} times"
-        return f"Tried {tries}; the receiver said it may work later, and the wait grows each time."
-    if lane is not None and lane.hold_reason:
-        return f"Put off before any attempt: {lane.hold_reason}."
-    return "Not before the time its sender asked for."
+def sentence(found: Suspension) -> str:
+    """What a suspension stops, why, and who can end it."""
+    whose = f"mail of tenant {found.key}" if found.scope == "tenant" else f"mail to {found.key}"
+    because = f" ({found.reason})" if found.reason else ""
+    return f"{whose}{because}; an operator can resume it"

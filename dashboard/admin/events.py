@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from typing import Any
 
@@ -14,7 +13,8 @@ from django.utils.safestring import SafeString
 
 from dashboard import display
 from dashboard.admin.base import ChoicesDropdownFilter, HotAdmin, Row, SeenFilter
-from dashboard.admin.finding import recipients_of
+from dashboard.event_fields import fields_of, reply_text
+from dashboard.finding import recipients_of
 from dashboard.forms.events import WebhookForm
 from dashboard.secrets_shown import show_once
 from mta.events.models import Event, WebhookEndpoint
@@ -57,24 +57,6 @@ class EventAdmin(HotAdmin):
     @admin.display(description="Fields")
     def data_shown(self, row: Event) -> SafeString:
         return display.pretty_json(fields_of(row))
-
-
-def fields_of(row: Event) -> dict[str, Any]:
-    """The fields of the event contract that are kept as JSON; {} when they cannot be read."""
-    try:
-        data = json.loads(row.data)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def reply_text(data: dict[str, Any]) -> str:
-    """The reply of an event as a line."""
-    reply = data.get("reply")
-    if not isinstance(reply, dict):
-        return str(reply or "")
-    parts = [reply.get("code"), reply.get("enhanced"), reply.get("text")]
-    return " ".join(str(part) for part in parts if part)
 
 
 @admin.register(WebhookEndpoint)

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from dashboard import display, roles
 from dashboard.admin.base import ChoicesDropdownFilter, HotAdmin, SeenFilter
-from dashboard.admin.finding import address_forms, id_of, recipients_of, starting_with
+from dashboard.finding import address_forms, id_of, recipients_of, starting_with
 from mta.spool.models import Attempt, Body, Lane, Message, Recipient
 from mta.tenants.models import Tenant
 

@@ -17,7 +17,7 @@ from dashboard.admin.base import (
     Row,
     SeenFilter,
 )
-from dashboard.admin.finding import starting_with
+from dashboard.finding import starting_with
 from dashboard.forms.suppression import SuppressionForm
 from mta.suppression.models import Suppression
 

@@ -17,6 +17,8 @@ from mta.egress.models import (
     SuspensionScope,
 )
 from mta.mail.address import AddressError, normalise_domain
+from mta.policy import shaping as policy
+from mta.policy.shaping import load_rules, providers
 from mta.tenants.models import Tenant
 
 LIMITS = {
@@ -80,25 +82,40 @@ class ShapingRuleForm(RowForm):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
-        kind, match = values.get("match_kind"), (values.get("match") or "").strip().lower()
+        kind: str = values.get("match_kind") or ""
+        match = (values.get("match") or "").strip().lower()
         values["match"] = match
         if kind == ShapingMatch.DEFAULT and match:
             self.add_error("match", "The default rule matches everything: leave this empty.")
         if kind in {ShapingMatch.PROVIDER, ShapingMatch.SITE} and not match:
             self.add_error("match", f"Name the {kind} that this rule is for.")
-        if kind == ShapingMatch.SITE and match.endswith("."):
-            self.add_error("match", "Remove the dot at the end: it would never match.")
         for name, low in LIMITS.items():
             if values.get(name) is not None and values[name] < low:
                 self.add_error(name, f"Give at least {low}, or leave it empty to inherit.")
         rate = values.get("messages_per_second")
         if rate is not None and rate <= 0:
             self.add_error("messages_per_second", "Give more than 0, or leave it empty to inherit.")
-        if not self.errors and not any(
-            values.get(name) for name in [*LIMITS, "messages_per_second", "tls"]
-        ):
-            raise forms.ValidationError("This rule sets nothing: give at least one limit.")
+        if not self.errors:
+            self.check_policy(kind, match, values)
         return values
+
+    def check_policy(self, kind: str, match: str, values: dict[str, Any]) -> None:
+        """What the validator of the shipped rules says of this one beside them."""
+        limits = [*LIMITS, "messages_per_second", "tls"]
+        given = {name: values[name] for name in limits if values.get(name)}
+        if not given:
+            raise forms.ValidationError("This rule sets nothing: give at least one limit.")
+        shipped = load_rules()
+        known = providers(shipped)
+        if kind == ShapingMatch.PROVIDER and match not in known:
+            names = ", ".join(sorted(known))
+            self.add_error("match", f"There is no provider named {match}; known: {names}.")
+        if kind == ShapingMatch.SITE and match.endswith("."):
+            self.add_error("match", "Remove the dot at the end: it would never match.")
+        rule = policy.ShapingRule("this rule", kind, match, given)
+        for problem in policy.validate([*shipped, rule]):
+            if problem.startswith("rule 'this rule'") and not self.errors:
+                self.add_error(None, problem)
 
 
 class SuspensionForm(RowForm):

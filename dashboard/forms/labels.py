@@ -18,7 +18,7 @@ class Words(NamedTuple):
 LABELS: dict[str, dict[str, Words]] = {
     "tenant": {
         "name": Words(help="Lower-case letters, digits and hyphens; used in commands and reports."),
-        "status": Words(help="A suspended tenant hands in nothing and sends nothing."),
+        "status": Words(help="A suspended tenant hands in nothing; a suspension stops what waits."),
         "status_reason": Words("Reason", "Shown to people who ask why."),
         "quota_per_hour": Words("Per hour"),
         "quota_per_day": Words("Per day"),

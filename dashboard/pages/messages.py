@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard import reasons, roles
-from dashboard.admin.events import fields_of, reply_text
+from dashboard.event_fields import fields_of, reply_text
 from dashboard.pages.access import frame, staff_page
+from mta.api.waiting import NextAttempt
 from mta.egress.models import Suspension
 from mta.events.models import Event
 from mta.mail import ids
@@ -51,9 +52,9 @@ def message(request: HttpRequest, name: str) -> HttpResponse:
         "states": states_of(found),
         "state": state,
         "rows": [
-            {"recipient": row, "attempts": tries, "why": why}
-            for row, tries, why in zip(
-                shown, attempts_of(shown), reasons_of(shown, found), strict=True
+            {"recipient": row, "attempts": tries, "next": plan}
+            for row, tries, plan in zip(
+                shown, attempts_of(shown), outlooks_of(shown, found), strict=True
             )
         ],
         "after": ids.encode(shown[-1].pk) if len(recipients) > PER_PAGE else "",
@@ -101,8 +102,8 @@ def events_of(rows: list[Recipient]) -> list[dict[str, Any]]:
     ]
 
 
-def reasons_of(rows: list[Recipient], of: Message) -> list[str]:
-    """Why each recipient is where it is; suspensions are read once for all of them."""
+def outlooks_of(rows: list[Recipient], of: Message) -> list[NextAttempt]:
+    """What comes next for each recipient; suspensions are read once for all of them."""
     now = timezone.now()
     names = {row.lane.domain for row in rows} | {row.lane.site for row in rows if row.lane.site}
     found = Suspension.objects.filter(
@@ -110,19 +111,11 @@ def reasons_of(rows: list[Recipient], of: Message) -> list[str]:
         Q(scope="tenant", key=of.tenant.name) | Q(scope="site", key__in=names),
     )
     in_force = list(found) if rows else []
-    return [
-        reasons.why(
-            row,
-            row.lane,
-            now,
-            [
-                s
-                for s in in_force
-                if s.scope == "tenant" or s.key in {row.lane.domain, row.lane.site}
-            ],
-        )
-        for row in rows
-    ]
+
+    def stops(one: Suspension, row: Recipient) -> bool:
+        return one.scope == "tenant" or one.key in {row.lane.domain, row.lane.site}
+
+    return [reasons.outlook(row, now, [one for one in in_force if stops(one, row)]) for row in rows]
 
 
 def listed(text: str) -> Any:
@@ -149,7 +142,7 @@ def recipient(request: HttpRequest, name: str) -> HttpResponse:
         "message_url": reverse("dashboard:message", args=[ids.encode(found.message_id)]),
         "metadata": listed(found.metadata) if found.metadata else None,
         "attempts": attempts_of([found])[0],
-        "why": reasons_of([found], found.message)[0],
+        "next": outlooks_of([found], found.message)[0],
         "events": events_of([found]),
     }
     return frame(request, "dashboard/recipient.html", "Recipient", **context)

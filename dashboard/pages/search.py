@@ -11,7 +11,7 @@ from django.urls import reverse
 from unfold.dataclasses import SearchResult
 
 from dashboard import roles
-from dashboard.admin.finding import address_forms, id_of
+from dashboard.finding import address_forms, id_of
 from dashboard.pages.access import frame, staff_page
 from mta.mail import ids
 from mta.mail.address import AddressError, normalise_domain

@@ -28,7 +28,7 @@ def message(stream: Stream, **values: Any) -> Message:
     digest = hashlib.sha256(b"content").hexdigest()
     body, _ = Body.objects.get_or_create(
         digest=digest,
-        defaults={"kind": "raw", "content": b"z", "size": 7, "created_at": timezone.now()},
+        defaults=dict[str, Any](kind="raw", content=b"z", size=7, created_at=timezone.now()),
     )
     now = timezone.now()
     return Message.objects.create(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import DatabaseError
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -79,7 +80,7 @@ def test_readyz_names_missing_migrations(
     db: None, client: Client, with_redis: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.clear()
-    monkeypatch.setattr(health.MigrationExecutor, "migration_plan", lambda *_: [("a", False)])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [("a", False)])
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "1 not applied: run manage.py migrate" in answer.content.decode()

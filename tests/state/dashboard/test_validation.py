@@ -72,6 +72,7 @@ def test_a_stream(
         ({"match_kind": "default", "match": "google"}, "leave this empty"),
         ({"match_kind": "provider", "match": ""}, "Name the provider"),
         ({"match_kind": "site", "match": "google.com."}, "Remove the dot"),
+        ({"match_kind": "provider", "match": "gogle"}, "no provider named gogle; known: "),
         ({"connections": 0}, "Give at least 1"),
         ({"messages_per_second": 0}, "Give more than 0"),
         ({"connections": ""}, "This rule sets nothing"),
