@@ -16,6 +16,7 @@ from celery.worker.request import Request
 from django.db import close_old_connections
 
 from mta.delivery import network
+from tasks import queues
 from tasks.app import app
 from tasks.stages import stage
 
@@ -26,11 +27,38 @@ WIRE_SECONDS, SETTLE_SECONDS = 2.5, 1.5
 
 
 @celeryd_after_setup.connect(weak=False)
-def set_up(**_: Any) -> None:
+def set_up(sender: Any, **_: Any) -> None:
     """Recover what dead workers left, then be ready for batches."""
     custody = stage.begin(STAGE)
     if STAGE == "deliver":
         network.open_sender(custody)
+        custody.chore = Subscriptions(str(sender)).renew
+
+
+class Subscriptions:
+    """Queues of single sites that this worker consumes besides the shared ones.
+
+    Resolve announces a new queue at once; this catches what an announcement missed (the worker was
+    away, or Redis lost its keys), and leaves queues that were given up.
+    """
+
+    def __init__(self, hostname: str) -> None:
+        self.hostname = hostname
+        self.consumed = set(queues.site_queues())
+
+    def renew(self) -> None:
+        """Consume what exists, cancel what is gone."""
+        wanted = set(queues.site_queues())
+        for name in wanted:
+            app.control.broadcast(
+                "add_consumer", destination=[self.hostname],
+                arguments={"queue": name, "exchange": "mailmill", "routing_key": name},
+            )  # fmt: skip
+        for name in self.consumed - wanted:
+            app.control.broadcast(
+                "cancel_consumer", destination=[self.hostname], arguments={"queue": name}
+            )
+        self.consumed = wanted
 
 
 @task_received.connect(weak=False)

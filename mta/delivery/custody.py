@@ -41,6 +41,8 @@ class Custody:
         self.journal = Journal(folder, stage)
         #: Further slots to keep alive (open connections), asked at each heartbeat.
         self.leases: Callable[[], list[Slot]] = list
+        #: Done after each heartbeat; what it raises of PASSING is tried again at the next.
+        self.chore: Callable[[], None] = lambda: None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.beat, name="custody", daemon=True)
 
@@ -76,11 +78,16 @@ class Custody:
         else:
             self.journal.closed(token)
 
+    def failed(self, token: int) -> None:
+        """Work on the batch ended in an error: the next heartbeat settles what is known of it."""
+        self.journal.handed_on(token, at=float("-inf"))
+
     def beat(self) -> None:
         """Renew, look for settled and for stranded batches, until `stop`."""
         while not self.stopping.wait(min(5.0, self.claim_seconds / 4)):
             try:
                 self.heartbeat()
+                self.chore()
             except PASSING as error:
                 log.warning("heartbeat missed: %s", type(error).__name__)
             finally:
@@ -94,8 +101,8 @@ class Custody:
         for token, entry in batches.items():
             if token not in held:
                 self.journal.closed(token)
-            elif entry.handed_on_at and time.monotonic() - entry.handed_on_at > self.grace:
-                log.warning("batch %s was not settled by the next stage; settling it here", token)
+            elif time.monotonic() - entry.handed_on_at > self.grace:
+                log.warning("batch %s was not settled in time; settling it here", token)
                 settle_entry(token, entry)
                 self.journal.closed(token)
             else:

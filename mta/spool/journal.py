@@ -33,7 +33,8 @@ class Entry:
 
     batch: dict[str, Any]
     replies: list[list[Any]] = field(default_factory=list)
-    handed_on_at: float = 0.0
+    #: time.monotonic() of when the next stage got it; infinite while it is worked on here.
+    handed_on_at: float = float("inf")
 
 
 class Journal:
@@ -64,12 +65,12 @@ class Journal:
                 entry.replies.append(reply)
                 self.append({"t": token, "reply": reply})
 
-    def handed_on(self, token: int) -> None:
+    def handed_on(self, token: int, *, at: float | None = None) -> None:
         """The next stage has it; this process still vouches for its replies until it is settled."""
         with self.lock:
             entry = self.entries.get(token)
             if entry is not None:
-                entry.handed_on_at = time.monotonic()
+                entry.handed_on_at = time.monotonic() if at is None else at
 
     def closed(self, token: int) -> None:
         """Nothing more is known here that the database does not know."""

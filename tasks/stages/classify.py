@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
@@ -9,8 +10,13 @@ from mta.delivery.batch import Batch
 from mta.delivery.judge import judge
 from tasks.app import app
 
+log = logging.getLogger(__name__)
+
 
 @app.task(name="classify", send_events=False)
 def classify(values: dict[str, Any]) -> None:
     """Settle the batch; the deliver worker vouches for it until this is done."""
-    judge(Batch.from_json(values), random.Random())
+    try:
+        judge(Batch.from_json(values), random.Random())
+    except Exception:
+        log.exception("batch %s not settled; the deliver worker will", values.get("token"))

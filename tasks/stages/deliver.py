@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from celery.exceptions import Ignore
-
 from mta.delivery import network
+from mta.delivery.batch import Batch
 from tasks.app import app
-from tasks.stages.stage import custody, taken
+from tasks.stages.stage import in_custody
 
 
 @app.task(name="deliver", send_events=False)
-def deliver(values: dict[str, Any]) -> dict[str, Any]:
+@in_custody(vouch=True)
+def deliver(batch: Batch) -> Batch:
     """Send the batch; every reply is in the journal before the next message goes."""
-    batch = taken(values)
-    if batch is None:
-        raise Ignore
-    batch = network.sender().send(batch)
-    custody().pass_on(batch.token, vouch=True)
-    return batch.to_json()
+    return network.sender().send(batch)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any
-
-from celery.exceptions import Ignore
 
 from mta.delivery import network
 from mta.delivery.batch import Batch
 from mta.delivery.route import route
 from tasks import queues
 from tasks.app import app
-from tasks.stages.stage import custody, taken
+from tasks.stages.stage import in_custody
 
 
 @app.task(name="resolve", send_events=False)
-def resolve(values: dict[str, Any]) -> dict[str, Any]:
+@in_custody(vouch=False)
+def resolve(batch: Batch) -> Batch:
     """Give the batch its egress path, or the outcome of those that have none."""
-    batch = taken(values)
-    if batch is None:
-        raise Ignore
-    batch = with_queue(route(batch, network.route_to(batch.domain), random.Random()))
-    custody().pass_on(batch.token, vouch=False)
-    return batch.to_json()
+    return with_queue(route(batch, network.route_to(batch.domain), random.Random()))
 
 
 def with_queue(batch: Batch) -> Batch:
@@ -46,6 +39,6 @@ def subscribe(name: str) -> None:
     if name not in _subscribed:
         app.control.broadcast(
             "add_consumer", arguments={"queue": name, "exchange": "mailmill", "routing_key": name},
-            pattern="deliver*", matcher="glob",  # type: ignore[arg-type]  # the stub lacks the name form
+            pattern="deliver*", matcher="glob",  # type: ignore[arg-type]  # the stub lacks the name
         )  # fmt: skip
         _subscribed.add(name)

@@ -1,14 +1,20 @@
-"""What every worker process has: custody of its batches, from its start to its stop."""
+"""What every worker process has: custody of its batches, and the edge at which surprises stop."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
+
+from celery.exceptions import Ignore
 
 from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.custody import Custody
 from mta.observe import maillog
 
+log = logging.getLogger(__name__)
 _custody: list[Custody] = []
 
 
@@ -29,7 +35,33 @@ def custody() -> Custody:
     return _custody[0]
 
 
-def taken(values: dict[str, Any]) -> Batch | None:
-    """The batch, journalled and its claim renewed; None when another has it by now."""
-    batch = Batch.from_json(values)
-    return batch if custody().take(batch) else None
+def in_custody(
+    *, vouch: bool
+) -> Callable[[Callable[[Batch], Batch]], Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Make a stage of a function from batch to batch; `vouch`: answer for it until it is settled.
+
+    A batch whose claim is gone ends here: another has it. A batch that meets a bug or an outage
+    keeps the replies that were read; the rest of it goes back to the spool.
+    """
+
+    def decorate(work: Callable[[Batch], Batch]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        @wraps(work)
+        def stage(values: dict[str, Any]) -> dict[str, Any]:
+            token = int(values["token"])
+            try:
+                batch = Batch.from_json(values)
+                if not custody().take(batch):
+                    raise Ignore
+                batch = work(batch)
+            except Ignore:
+                raise
+            except Exception:
+                log.exception("batch %s goes back", token)
+                custody().failed(token)
+                raise Ignore from None
+            custody().pass_on(token, vouch=vouch)
+            return batch.to_json()
+
+        return stage
+
+    return decorate

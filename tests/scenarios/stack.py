@@ -70,7 +70,8 @@ class Stack:
 
     def ask(self, call: str, **arguments: Any) -> Any:
         """Have the operator do something."""
-        assert self.operator.stdin and self.operator.stdout
+        assert self.operator.stdin
+        assert self.operator.stdout
         self.operator.stdin.write(json.dumps({"call": call, "with": arguments}) + "\n")
         self.operator.stdin.flush()
         line = self.operator.stdout.readline()
@@ -93,7 +94,7 @@ class Stack:
     def states(self) -> dict[str, int]:
         """Recipients of what the tests sent, by state; DSNs are not counted."""
         return dict(
-            self.sql(  # type: ignore[arg-type]  # rows of two
+            self.sql(
                 "SELECT state, count(*) FROM spool_recipient r JOIN spool_message m "
                 "ON m.id = r.message_id WHERE m.origin <> 'dsn' GROUP BY state"
             )
@@ -123,8 +124,8 @@ class Stack:
     def wait_settled(self, timeout: float = 60) -> dict[str, int]:
         """The states, once every recipient has a final one."""
         wait_until(
-            lambda: not self.sql(
-                f"SELECT 1 FROM spool_recipient WHERE state NOT IN {FINAL} LIMIT 1"
+            lambda: (
+                not self.sql(f"SELECT 1 FROM spool_recipient WHERE state NOT IN {FINAL} LIMIT 1")
             ),
             timeout,
             lambda: f"everything settled; {self.states()}\n{self.logs()}",
@@ -142,7 +143,8 @@ class Stack:
         for child in self.children.values():
             if child.running:
                 child.kill()
-        assert self.operator.stdin and self.operator.stdout
+        assert self.operator.stdin
+        assert self.operator.stdout
         self.operator.stdin.close()
         self.operator.stdout.close()
         self.operator.wait()

@@ -10,8 +10,14 @@ def test_flush_with_a_thousand_in_flight_loses_nothing(stack: Stack) -> None:
     # Without the deliver worker all of it stands in the broker's queues.
     stack.start("dispatch", "resolve", "sign", "classify", "beat")
     stack.send(to)
-    wait_until(lambda: stack.states().get("claimed") == 1000, 30, "all claimed")
-    stack.redis().flushall()
+    client = stack.redis()
+    wait_until(
+        lambda: sum(client.llen(name) for name in client.keys("deliver.*")) == 10,
+        30,
+        "ten batches of a hundred await the deliver worker",
+    )
+    assert stack.states() == {"claimed": 1000}
+    client.flushall()
     stack.start("deliver")
     assert stack.wait_settled(60) == {"delivered": 1000}
     times = stack.world.times_accepted()

@@ -12,7 +12,7 @@ def test_bounces_are_told_and_remembered(stack: Stack) -> None:
     )
     assert stack.wait_settled() == {"bounced": 3}
     classes = dict(
-        stack.sql("SELECT address, bounce_class FROM spool_recipient WHERE state = 'bounced'")  # type: ignore[arg-type]
+        stack.sql("SELECT address, bounce_class FROM spool_recipient WHERE state = 'bounced'")
     )
     assert classes == {
         "user1@nobody.demo.test": "bad_mailbox",

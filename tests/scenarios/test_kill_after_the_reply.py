@@ -23,7 +23,7 @@ def test_nothing_lost_and_at_most_one_twice_per_connection(stack: Stack) -> None
     stack.kill("deliver")
     accepted = len(stack.world.accepted())
     connections = sum(stack.world.site(site).connections for site in sites)
-    assert 0 < accepted
+    assert accepted > 0
     stack.start("deliver", "classify", "beat")
     assert stack.wait_settled(60) == {"delivered": len(to)}
     times = stack.world.times_accepted()

@@ -6,7 +6,7 @@ from tests.scenarios.stack import Stack
 
 
 def test_a_worker_in_the_middle_of_slow_receivers_returns_its_claims(stack: Stack) -> None:
-    stack.world.add_site("slow.load.test", "slow", seconds=1.0)
+    stack.world.add_site("slow.load.test", "slow", delay=1.0)
     to = [f"user{number}@slow.load.test" for number in range(30)]
     stack.start()
     stack.send(to)
