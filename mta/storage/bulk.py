@@ -22,7 +22,9 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row
     names = ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
+            # copy() is psycopg's own: without the wrapper its errors are not Django's.
+            copying = cursor.copy(f'COPY "{table}" ({names}) FROM STDIN')
+            with connection.wrap_database_errors, copying as copy:
                 for row in rows:
                     copy.write_row(row)
             return
