@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from mta.supervise.program import Program
 
 #: A line longer than this is shown in pieces.
 LONGEST_LINE = 65_536
+#: C0 and C1 controls but the tab: a reply from afar, quoted in a log line, must not steer the
+#: operator's terminal.
+CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\xc2[\x80-\x9f]")
 PR_SET_PDEATHSIG = 1
 # Loaded before any fork: a child between fork and exec must not import or allocate much.
 LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -59,9 +63,9 @@ class Child:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.output, LONGEST_LINE):
                 *complete, self.partial = (self.partial + data).split(b"\n")
-                yield from complete
+                yield from map(without_controls, complete)
                 if len(self.partial) > LONGEST_LINE:
-                    yield self.partial
+                    yield without_controls(self.partial)
                     self.partial = b""
 
     def terminate(self) -> None:
@@ -79,12 +83,19 @@ class Child:
         What it left in its group goes with it, before its id can be given to another process.
         """
         self.kill()
-        rest = [*self.lines(), *([self.partial] if self.partial else [])]
+        rest = list(self.lines())
+        if self.partial:
+            rest.append(without_controls(self.partial))
         self.partial = b""
         code = self.process.wait()
         assert self.process.stdout is not None  # noqa: S101
         self.process.stdout.close()
         return code, rest
+
+
+def without_controls(line: bytes) -> bytes:
+    """The line with a question mark for each control; a carriage return at its end goes."""
+    return CONTROLS.sub(b"?", line.rstrip(b"\r"))
 
 
 def describe(code: int) -> str:

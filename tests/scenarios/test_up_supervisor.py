@@ -154,6 +154,14 @@ def test_a_failed_migration_ends_the_start(tmp_path: Path) -> None:
         assert "ready" not in up.log()
 
 
+def test_what_programs_say_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    evil = "550 \x1b]0;owned\x07\x9b2J no\r\n"
+    code = f"import sys; sys.stdout.buffer.write({evil.encode()!r}); sys.stdout.flush()\n{POLITE}"
+    with start(tmp_path, [{"name": "web", "code": code}]) as up:
+        up.wait_for_log("web      | ready", 20)
+        assert "web      | 550 ?]0;owned??2J no\n" in up.log()
+
+
 def test_a_terminal_that_does_not_read_does_not_stop_the_work(tmp_path: Path) -> None:
     """Ctrl-S in the operator's terminal: programs keep running and can still be stopped."""
     done = tmp_path / "done"
