@@ -1,5 +1,9 @@
 """Django admin of everything the database keeps; one module per app."""
 
+from django.contrib import admin
+
 from dashboard.admin import egress, events, people, spool, suppression, tenants
 
 __all__ = ["egress", "events", "people", "spool", "suppression", "tenants"]
+
+admin.site.index_title = "Administration"

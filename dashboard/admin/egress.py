@@ -66,9 +66,12 @@ class PoolAdmin(Row):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        tenants = roles.reach(request.user)
+        # How many streams of others use a shared pool is nobody else's business.
+        mine = Q() if tenants is None else Q(streams__tenant_id__in=tenants)
         counted = {
             "n_sources": Count("members", distinct=True),
-            "n_streams": Count("streams", distinct=True),
+            "n_streams": Count("streams", distinct=True, filter=mine),
         }
         rows: QuerySet[Any] = super().get_queryset(request).annotate(**counted)
         return rows

@@ -118,7 +118,9 @@ def test_a_marketer_cannot_take_a_pool_or_a_source_of_another_tenant(
     assert member.source == acme.source
 
 
-def test_shared_pools_are_seen_and_not_changed(acme: Cast, as_marketer: Client) -> None:
+def test_shared_pools_are_seen_and_not_changed(
+    acme: Cast, globex: Cast, as_marketer: Client
+) -> None:
     shared = Pool.objects.create(name="shared-by-all")
     source = Source.objects.create(name="shared-source")
     unused = Source.objects.create(name="unused-source")
@@ -132,6 +134,10 @@ def test_shared_pools_are_seen_and_not_changed(acme: Cast, as_marketer: Client) 
         ).status_code
         == 403
     )
+    for tenant in (acme.tenant, globex.tenant):
+        Stream.objects.create(tenant=tenant, name="shared", kind="bulk", pool=shared)
+    pools = as_marketer.get(reverse("admin:egress_pool_changelist"))
+    assert [row.n_streams for row in pools.context["cl"].result_list] == [2, 1]
     listed = as_marketer.get(reverse("admin:egress_source_changelist")).content.decode()
     assert source.name in listed
     assert unused.name not in listed
