@@ -25,7 +25,11 @@ from mta.mail.compose import Spec  # noqa: E402
 from mta.spool.inject import NewMessage, NewRecipient, inject  # noqa: E402
 from mta.tenants.models import DkimKey, Tenant  # noqa: E402
 
-RAW = b"From: News <news@acme.test>\r\nTo: you\r\nSubject: Hello\r\n\r\nHello, this is news.\r\n"
+RAW = (
+    b"From: News <news@acme.test>\r\nTo: You <you@example.org>\r\nSubject: Hello\r\n"
+    b"Date: Sat, 21 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@acme.test>\r\n"
+    b"\r\nHello, this is news.\r\n"
+)
 
 
 def make_tenant(name: str, domain: str) -> dict[str, Any]:
