@@ -21,9 +21,9 @@ class StopOrder(IntEnum):
     DISPATCH = 0  # no new claims
     DOORS = 1  # no new mail
     WORKERS = 2  # they finish or return their claims, and need the broker for it
-    DRAIN = 3  # what still waits in the broker is returned too
-    BEAT = 4
-    FLOWER = 5
+    BEAT = 3
+    FLOWER = 4
+    DRAIN = 5  # what still waits in the broker is returned too
     BROKER = 6
 
 
@@ -32,9 +32,10 @@ PATIENCE: dict[StopOrder, float] = {
     StopOrder.DISPATCH: 0.6,
     StopOrder.DOORS: 1.0,
     StopOrder.WORKERS: 4.2,
-    StopOrder.DRAIN: 2.0,
-    StopOrder.BEAT: 0.3,
-    StopOrder.FLOWER: 0.3,
+    # These two need nobody: they may go on ending while the drain runs.
+    StopOrder.BEAT: 0.1,
+    StopOrder.FLOWER: 0.1,
+    StopOrder.DRAIN: 2.3,
     StopOrder.BROKER: 0.5,
 }
 

@@ -63,7 +63,6 @@ def programs(place: Place) -> tuple[Program, ...]:
             Program(stage, command(place, "worker", stage), StopOrder.WORKERS)
             for stage in STAGES
         ),
-        Program("drain", command(place, "drain"), StopOrder.DRAIN, at_stop=True),
         Program("beat", command(place, "beat"), StopOrder.BEAT),
         Program(
             "flower",
@@ -71,6 +70,7 @@ def programs(place: Place) -> tuple[Program, ...]:
             StopOrder.FLOWER,
             doors=(place.door("MAILMILL_FLOWER_BIND"),),
         ),
+        Program("drain", command(place, "drain"), StopOrder.DRAIN, at_stop=True),
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from tests.services.processes import wait_until
 from tests.unit.supervise.harmless import POLITE, ROOT, STUBBORN, start
 
-ORDERS = ("DISPATCH", "DOORS", "WORKERS", "DRAIN", "BEAT", "FLOWER", "BROKER")
+ORDERS = ("DISPATCH", "DOORS", "WORKERS", "BEAT", "FLOWER", "DRAIN", "BROKER")
 FAILING = "import sys; print('broken', flush=True); sys.exit(3)"
 
 

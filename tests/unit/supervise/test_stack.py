@@ -28,7 +28,7 @@ def stack(data_dir: Path = Path("/data"), valkey: str = "/bin/valkey") -> dict[s
 def test_all_processes_of_the_stack() -> None:
     assert list(stack()) == [
         "valkey", "migrate", "web", "smtpd", "dispatch", "resolve", "sign", "deliver", "classify",
-        "drain", "beat", "flower",
+        "beat", "flower", "drain",
     ]  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_dispatch_stops_first_and_the_broker_last() -> None:
     assert order[0] == "dispatch"
     assert order[1:3] == ["web", "smtpd"]
     assert order[3:-4] == ["resolve", "sign", "deliver", "classify"]
-    assert order[-4:] == ["drain", "beat", "flower", "valkey"]
+    assert order[-4:] == ["beat", "flower", "drain", "valkey"]
 
 
 def test_each_stop_order_has_its_time_before_the_end() -> None:
