@@ -1,0 +1,1 @@
+"""What a person may do with mail that waits; the admin and the commands call the same functions."""

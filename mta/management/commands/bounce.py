@@ -1,0 +1,23 @@
+"""`manage.py bounce`: end waiting and held mail for good."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from dashboard.actions import changes
+from dashboard.actions.changes import Done
+from dashboard.actions.selection import Selection
+from mta.management.changing import ChangingCommand
+
+
+class Command(ChangingCommand):
+    help = "End waiting and held recipients for good; counts first, --yes does it."
+    action = "bounce"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--dsn", action="store_true", help="tell the senders (RFC 3464)")
+        parser.add_argument("--reason", default="", help="for events, DSNs and the trace")
+
+    def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
+        return changes.bounce(chosen, reason=options["reason"], dsn=options["dsn"])

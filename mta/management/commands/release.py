@@ -1,0 +1,16 @@
+"""`manage.py release`: let held mail go on."""
+
+from typing import Any
+
+from dashboard.actions import changes
+from dashboard.actions.changes import Done
+from dashboard.actions.selection import Selection
+from mta.management.changing import ChangingCommand
+
+
+class Command(ChangingCommand):
+    help = "Let held recipients go on; counts first, --yes does it."
+    action = "release"
+
+    def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
+        return changes.release(chosen)

@@ -1,0 +1,16 @@
+"""`manage.py retry`: make waiting mail due now."""
+
+from typing import Any
+
+from dashboard.actions import changes
+from dashboard.actions.changes import Done
+from dashboard.actions.selection import Selection
+from mta.management.changing import ChangingCommand
+
+
+class Command(ChangingCommand):
+    help = "Make waiting recipients due now; counts first, --yes does it."
+    action = "retry"
+
+    def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
+        return changes.retry(chosen)
