@@ -9,7 +9,11 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mta.settings")
 pages = get_wsgi_application()
 
-from mta.api.handler import ApiHandler  # noqa: E402  # needs the settings that the line above loads
+from mta import wiring  # noqa: E402  # needs the settings that the line above loads
+from mta.api.handler import ApiHandler  # noqa: E402
+from mta.observe import maillog  # noqa: E402
+
+maillog.open_file(wiring.config().data_dir / "log" / "mail.log")
 
 api = ApiHandler()
 

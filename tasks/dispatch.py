@@ -21,7 +21,7 @@ from django.db import close_old_connections
 from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.judge import slots
-from mta.egress.sources import snapshot
+from mta.egress.sources import suspended
 from mta.spool import claim, due
 from mta.spool.due import DueLane
 from mta.spool.streams import stream_facts
@@ -110,10 +110,9 @@ class Dispatcher:
 
     def suspended(self, lane: DueLane) -> bool:
         """Put a lane off that a person has suspended."""
-        egress = snapshot()
         tenant = stream_facts(lane.stream_id).tenant_name
         for scope, keys in (("tenant", (tenant,)), ("site", (lane.domain, lane.site))):
-            if egress.is_suspended(scope, *keys):
+            if suspended(scope, *keys):
                 due.put_off(lane.id, now_ms() + SUSPENDED_MS, f"{scope} suspended")
                 return True
         return False

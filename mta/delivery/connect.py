@@ -37,6 +37,7 @@ DEAD_SECONDS = 30.0
 LEASE_SECONDS = 60.0
 #: How long a thread waits for a connection of its own worker to become free.
 SLOT_PATIENCE = 2.0
+STOPS = "the worker stops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Connector:
         self.pool = ConnectionPool(on_closed=self.release)
         self.lent: set[Connection] = set()
         self.port, self.tls_context = port, tls_context
+        self.opening: set[asyncio.Task[Any]] = set()
         self.quitting: set[asyncio.Task[None]] = set()
         self.closing = False
         self.slots: dict[int, Slot] = {}
@@ -88,20 +90,23 @@ class Connector:
             kept = self.run(self.take(self.key(path, address)))
             if kept is not None:
                 return kept
-            if not self.may_open(path):
-                text = f"{path.connections_per_minute} connections/min to the site are used up"
-                return Refusal("limit", text, final=True)
+            if self.closing:
+                break
             slot = self.wait_for_slot(path, self.key(path, address))
             if isinstance(slot, Connection):
                 return slot
             if slot is None:
                 text = f"all {path.connections} connections from {path.source_name} are in use"
                 return Refusal("limit", text, final=True)
+            if not self.may_open(path):
+                self.give_slot_back(slot)
+                text = f"{path.connections_per_minute} connections/min to the site are used up"
+                return Refusal("limit", text, final=True)
             opened = self.open(path, host, address, slot)
             if isinstance(opened, Connection):
                 return opened
             refusal = opened
-        return refusal
+        return Refusal("limit", STOPS, final=True) if self.closing else refusal
 
     def order(self, path: Path) -> list[tuple[str, str]]:
         """Hosts by preference, those that lately did not answer last; of the source's family."""
@@ -145,38 +150,48 @@ class Connector:
 
     def open(self, path: Path, host: str, address: str, slot: Slot) -> Connection | Refusal:
         """Connect to one host; the lease is given back when that fails."""
-        last: ConnectFailed | None = None
-        for tls in self.tls_modes(path, host):
-            target = Target(
-                host=host,
-                address=address,
-                port=self.port,
-                source_address=path.source_address,
-                ehlo_name=path.ehlo_name,
-                tls=tls,
-                tls_context=self.tls_context,
-                timeouts=Timeouts(*path.timeouts),
-            )
-            try:
-                connection = self.run(self.connect(target, slot))
-            except ConnectFailed as error:
-                last = error
-                if error.stage != "starttls":
+        failed = True
+        try:
+            for tls in self.tls_modes(path, host):
+                opened = self.try_open(path, host, address, slot, tls)
+                if isinstance(opened, Connection):
+                    failed = False
+                    self.dead.pop(address, None)
+                    return opened
+                if opened.stage != "starttls":
                     break
                 self.memory.remember(f"broken-tls:{host}", BROKEN_TLS_SECONDS)
-                continue
-            self.dead.pop(address, None)
-            return connection
-        self.releaser.submit(self.give_slot_back, slot)
-        if last is None:
-            return Refusal("starttls", "TLS is required and broken at this host", host=host,
-                           address=address, final=True)  # fmt: skip
-        if last.reply is None and last.stage == "connect":
+        finally:
+            if failed:
+                self.releaser.submit(self.give_slot_back, slot)
+        return self.refusal(host, address, opened)
+
+    def try_open(
+        self, path: Path, host: str, address: str, slot: Slot, tls: str
+    ) -> Connection | ConnectFailed:
+        target = Target(
+            host=host,
+            address=address,
+            port=self.port,
+            source_address=path.source_address,
+            ehlo_name=path.ehlo_name,
+            tls=tls,
+            tls_context=self.tls_context,
+            timeouts=Timeouts(*path.timeouts),
+        )
+        try:
+            return self.run(self.connect(target, slot))
+        except ConnectFailed as error:
+            return error
+
+    def refusal(self, host: str, address: str, failed: ConnectFailed) -> Refusal:
+        """What became of a host, which is remembered when it did not answer at all."""
+        reply = failed.reply
+        if reply is None and failed.stage == "connect":
             self.dead[address] = time.monotonic() + DEAD_SECONDS
-        reply = last.reply
         return Refusal(
-            stage=last.stage,
-            text=reply.text if reply else last.text,
+            stage=failed.stage,
+            text=reply.text if reply else failed.text,
             code=reply.code if reply else 0,
             enhanced=reply.enhanced if reply else "",
             host=host,
@@ -194,8 +209,19 @@ class Connector:
         yield "none"
 
     async def connect(self, target: Target, slot: Slot) -> Connection:
-        """A new connection under the lease; ConnectFailed as it comes."""
-        connection = await Connection.open(target)
+        """A new connection under the lease; ConnectFailed as it comes, and when we hang up."""
+        task = asyncio.current_task()
+        if self.closing or task is None:
+            raise ConnectFailed("local", None, STOPS)
+        self.opening.add(task)
+        try:
+            connection = await Connection.open(target)
+        except asyncio.CancelledError:
+            if self.closing:
+                raise ConnectFailed("local", None, STOPS) from None
+            raise
+        finally:
+            self.opening.discard(task)
         self.slots[id(connection)] = slot
         self.lend(connection)
         return connection
@@ -249,6 +275,8 @@ class Connector:
 
     async def hang_up(self) -> None:
         self.closing = True
+        for task in list(self.opening):
+            task.cancel()
         for connection in list(self.lent):
             connection.abort()
         await self.pool.close()

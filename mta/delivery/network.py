@@ -12,6 +12,7 @@ from mta.delivery.send import Sender
 from mta.net.dns import ResolveError, Resolver, Route
 from mta.net.loop import LoopThread
 from mta.net.tls import client_context
+from mta.storage.transactions import let_go
 
 _lock = threading.Lock()
 _sender: list[Sender] = []
@@ -32,6 +33,7 @@ def _resolver() -> Resolver:
 
 def route_to(domain: str) -> Route | ResolveError:
     """The MX route of a domain, or why there is none."""
+    let_go()
     try:
         return loop().run(_resolver().route(domain))
     except ResolveError as error:

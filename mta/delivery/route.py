@@ -12,7 +12,7 @@ from django.db import connection
 from mta import wiring
 from mta.delivery.batch import Batch, Outcome, Path
 from mta.delivery.shaping import rules
-from mta.egress.sources import PoolFacts, Snapshot, SourceFacts, snapshot
+from mta.egress.sources import PoolFacts, Snapshot, SourceFacts, snapshot, suspended
 from mta.limits.egress import Counter
 from mta.net.dns import ResolveError, Route
 from mta.net.smtp_envelope import Timeouts
@@ -23,6 +23,10 @@ from mta.spool.streams import StreamFacts, stream_facts
 from mta.storage.fields import now_ms
 
 DAY_SECONDS = 86_400
+#: Why mail waits for a person; `resume` looks for these words.
+TENANT_SUSPENDED = "the tenant is suspended"
+SITE_SUSPENDED = "the site is suspended"
+NO_ACTIVE_SOURCE = "no active source in pool"
 #: How often a pool is asked to overflow into the next one.
 MOST_OVERFLOWS = 5
 
@@ -107,10 +111,10 @@ def source_for(
 ) -> SourceFacts | NoSource:
     """A source of the stream's pool that is free to send; overflow pools are asked in turn."""
     stream: StreamFacts = stream_facts(batch.stream_id)
-    if egress.is_suspended("tenant", stream.tenant_name):
-        return NoSource("the tenant is suspended", now_ms() + 60_000)
-    if egress.is_suspended("site", site, batch.domain, provider):
-        return NoSource("the site is suspended", now_ms() + 60_000)
+    if suspended("tenant", stream.tenant_name):
+        return NoSource(TENANT_SUSPENDED, now_ms() + 60_000)
+    if suspended("site", site, batch.domain, provider):
+        return NoSource(SITE_SUSPENDED, now_ms() + 60_000)
     pool = egress.pools.get(stream.pool_id)
     capped = False
     for _ in range(MOST_OVERFLOWS):
@@ -133,7 +137,7 @@ def no_source(capped: bool, pool: PoolFacts | None) -> NoSource:
         tomorrow = today().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         return NoSource("warmup caps of today are reached", round(tomorrow.timestamp() * 1000))
     name = pool.name if pool else "?"
-    return NoSource(f"no active source in pool {name}", now_ms() + 60_000)
+    return NoSource(f"{NO_ACTIVE_SOURCE} {name}", now_ms() + 60_000)
 
 
 def choose(

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from mta.delivery.batch import Batch
 from mta.mail.dkim import SigningKey, load_key, sign
-from mta.spool.load import load
+from mta.mail.template import TemplateError
+from mta.spool.load import Outgoing, load
 from mta.tenants.models import DkimKey
 
 #: A key that is added or retired in the admin acts within this many seconds.
@@ -43,6 +44,14 @@ def ready(row: DkimKey, domain: str) -> SigningKey:
     return _loaded[row.pk]
 
 
+def signature_of(one: Outgoing, keys: tuple[SigningKey, ...], now: int) -> str:
+    """The signature fields; "" without keys, and where deliver will find that nothing renders."""
+    try:
+        return sign(one.wire(), keys, now=now).decode("ascii") if keys else ""
+    except TemplateError:
+        return ""
+
+
 def seal(batch: Batch) -> Batch:
     """The batch with the signature fields of each recipient that will be sent."""
     if batch.path is None:
@@ -57,7 +66,7 @@ def seal(batch: Batch) -> Batch:
         keys = keys_for(one.sender_domain)
         known = shared.get(one.digest) if one.shared else None
         if known is None:
-            known = sign(one.wire(), keys, now=now).decode("ascii") if keys else ""
+            known = signature_of(one, keys, now)
             if one.shared:
                 shared[one.digest] = known
         signatures[one.recipient_id] = known

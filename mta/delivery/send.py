@@ -19,6 +19,7 @@ from mta.delivery.connect import Connector, Refusal
 from mta.delivery.custody import Custody
 from mta.delivery.route import today, warmup_counter
 from mta.limits.egress import Bucket, Counter, Limits
+from mta.mail.template import TemplateError
 from mta.net import smtp_envelope as net
 from mta.net.smtp import Connection
 from mta.spool.load import Outgoing, load
@@ -79,26 +80,33 @@ class Run:
     def go(self) -> Batch:
         stalls = 0
         self.window = min(100, self.window * 2)
-        while self.waiting and not self.sender.stopping.is_set():
+        while self.waiting and self.may_go():
             granted = self.admitted()
             if not granted:
                 break
             before = self.progress
-            refusal = self.one_connection(granted)
-            self.give_back(granted - (self.progress - before))
+            try:
+                refusal = self.one_connection(granted)
+            finally:
+                self.give_back(granted - (self.progress - before))
             stalls = 0 if self.progress > before else stalls + 1
             if refusal is not None and (refusal.final or stalls >= 2):
                 self.refuse(refusal)
         if self.waiting:
-            self.postpone(now_ms(), "the worker stops")
+            self.postpone(now_ms(), "the worker stops, or its claim ended")
         return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
+
+    def may_go(self) -> bool:
+        """Whether another message may go out: the worker stays and the batch is still ours."""
+        stopping = self.sender.stopping.is_set()
+        return not stopping and self.sender.custody.holds(self.batch.token)
 
     def admitted(self) -> int:
         """How many may go now; 0 after the rest was postponed to when it may."""
         want = len(self.waiting)
         if not self.buckets and not self.counters:
             return want
-        while not self.sender.stopping.is_set():
+        while self.may_go():
             grant = self.sender.limits.take(want, buckets=self.buckets, counters=self.counters)
             if grant.granted:
                 return grant.granted
@@ -145,11 +153,16 @@ class Run:
         return None
 
     def transactions(self, connection: Connection, most: int) -> Iterator[net.Transaction]:
-        """Rendered one at a time as the connection asks for them; ends when the worker stops."""
-        for one in list(self.waiting.values())[:most]:
-            if self.sender.stopping.is_set():
+        """Rendered one at a time as the connection asks for them; ends when no more may go."""
+        # A kept connection may have carried more than this path allows: then it carries nothing.
+        for one in list(self.waiting.values())[: max(most, 0)]:
+            if not self.may_go():
                 return
-            content = one.wire()
+            try:
+                content = one.wire()
+            except TemplateError as error:  # checked at injection; the others must not suffer
+                self.unrendered(one, error)
+                continue
             signature = self.signatures.get(one.recipient_id, "")
             if signature:
                 content = signature.encode("ascii") + content
@@ -186,6 +199,14 @@ class Run:
         )
         self.record(done)
         self.progress += 1
+
+    def unrendered(self, one: Outgoing, error: TemplateError) -> None:
+        """Our own failure at one recipient: temporary, like everything that surprises us."""
+        now = now_ms()
+        self.record(
+            Outcome(one.recipient_id, "", "local", f"template: {error}", at=now,
+                    took_ms=now - self.batch.claimed_at)
+        )  # fmt: skip
 
     def record(self, done: Outcome) -> None:
         self.sender.custody.reply(self.batch.token, done)

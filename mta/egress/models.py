@@ -56,7 +56,7 @@ class Source(models.Model):
     #: Empty: whatever the system chooses.
     address = models.GenericIPAddressField(null=True, blank=True, unique=True)
     #: Empty: the instance's host name.
-    ehlo_name = models.CharField(max_length=253, blank=True)
+    ehlo_name = models.CharField("EHLO name", max_length=253, blank=True)
     status = models.CharField(max_length=16, choices=SourceStatus, default=SourceStatus.ACTIVE)
     warmup_schedule = models.ForeignKey(
         WarmupSchedule, models.PROTECT, null=True, blank=True, related_name="sources"
@@ -151,7 +151,7 @@ class ShapingRule(models.Model):
     #: Messages that may go at once after a pause; empty: what a second admits.
     burst = models.PositiveIntegerField(null=True, blank=True)
     connections_per_minute = models.PositiveIntegerField(null=True, blank=True)
-    tls = models.CharField(max_length=16, choices=TlsMode, blank=True)
+    tls = models.CharField("TLS", max_length=16, choices=TlsMode, blank=True)
     #: Seconds to wait for the peer at each stage (RFC 5321 4.5.3.2).
     connect_timeout = models.FloatField(null=True, blank=True)
     greeting_timeout = models.FloatField(null=True, blank=True)

@@ -63,9 +63,22 @@ _last: list[Snapshot] = []
 def snapshot() -> Snapshot:
     """The egress configuration, at most KEEP_SECONDS old."""
     now = time.monotonic()
-    if not _last or now - _last[0].taken_at > KEEP_SECONDS:
-        _last[:] = [Snapshot(read_pools(), read_suspensions(), now)]
-    return _last[0]
+    known = _last[:]  # another thread may forget meanwhile
+    if not known or now - known[0].taken_at > KEEP_SECONDS:
+        known = [Snapshot(read_pools(), read_suspensions(), now)]
+        _last[:] = known
+    return known[0]
+
+
+def suspended(scope: str, *keys: str) -> bool:
+    """Whether a person has suspended one of the keys; a yes is never an old one.
+
+    Mail that is put off waits a minute: somebody who has just resumed it must not wait as well.
+    """
+    if not snapshot().is_suspended(scope, *keys):
+        return False
+    forget()
+    return snapshot().is_suspended(scope, *keys)
 
 
 def forget() -> None:

@@ -50,7 +50,7 @@ class WebhookEndpoint(models.Model):
     """Where a tenant wants its events sent."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="webhooks")
-    url = models.URLField(max_length=500)
+    url = models.URLField("URL", max_length=500)
     #: Signs deliveries (Standard Webhooks), encrypted at rest.
     secret = EncryptedField(editable=False)
     #: Event kinds that are sent; empty is all.

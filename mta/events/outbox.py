@@ -48,7 +48,8 @@ def write(events: Sequence[NewEvent]) -> None:
         for e in events
     ]  # fmt: skip
     bulk.insert(Event, COLUMNS, rows)
-    transaction.on_commit(lambda: maillog.write([line(event) for event in events]))
+    # Robust: what is committed is done, whatever becomes of its line.
+    transaction.on_commit(lambda: maillog.write([line(event) for event in events]), robust=True)
 
 
 def line(event: NewEvent) -> dict[str, Any]:

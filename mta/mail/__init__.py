@@ -1,1 +1,1 @@
-"""What mail is: addresses, envelopes, replies, headers, signatures. Bytes and values in, values out."""
+"""What mail is: addresses, envelopes, replies, headers, signatures; bytes and values only."""

@@ -104,6 +104,7 @@ LOGGING: dict[str, Any] = {
     # One line a task is noise: the mail log tells what happened to whom.
     "loggers": {
         "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
     },
     "root": {"handlers": ["stderr"], "level": MAILMILL.log_level},

@@ -102,7 +102,7 @@ def renew(tokens: Sequence[int], *, seconds: float) -> dict[int, int]:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE spool_recipient SET claimed_until = %s "  # noqa: S608
-                f"WHERE state = 'claimed' AND {condition} RETURNING claim_token",
+                f"WHERE {in_order(condition)} RETURNING claim_token",
                 [now_ms() + round(seconds * 1000), *params],
             )
             for (token,) in cursor.fetchall():
@@ -110,6 +110,14 @@ def renew(tokens: Sequence[int], *, seconds: float) -> dict[int, int]:
         return held
 
     return write(work)
+
+
+def in_order(condition: str) -> str:
+    """A condition for claimed recipients that locks them by id, as settle does: no circles."""
+    claimed = f"state = 'claimed' AND {condition}"
+    if not is_postgresql():
+        return claimed
+    return f"id IN (SELECT id FROM spool_recipient WHERE {claimed} ORDER BY id FOR UPDATE)"  # noqa: S608
 
 
 def held(token: int) -> list[int]:
@@ -144,7 +152,7 @@ def return_claims(
             return 0
         extra, extra_params = bulk.numbers("id", chosen)
         condition, params = f"{condition} AND {extra}", [*params, *extra_params]
-    return unclaim(condition, params, due, now, reason)
+    return unclaim(in_order(condition), params, due, now, reason)
 
 
 def return_expired(limit: int = 10_000) -> int:

@@ -13,7 +13,7 @@ from mta.mail.compose import Composer
 from mta.mail.headers import split
 from mta.mail.ids import encode
 from mta.mail.template import TemplateError
-from mta.spool import bodies, inject
+from mta.spool import bodies, inject, lanes
 from mta.spool.ids import new_id
 from mta.spool.load import BODIES
 from mta.spool.result import Context, Settled
@@ -27,6 +27,8 @@ def report(context: Context, failed: Sequence[Settled], now: int) -> int:
         by_message[one.owned.message_id].append(one)
     messages = [m for group in by_message.values() if (m := message_for(context, group, now))]
     if messages:
+        # The DSNs' lanes and the batch's own, which the settlement arms next, in one order.
+        lanes.lock([context.lane_id], [k for m in messages for k in inject.keys_of(m)])
         inject.store(messages, [bodies.pack(m.kind, m.content) for m in messages])
     return len(messages)
 
@@ -81,7 +83,10 @@ def status_of_failure(one: Settled) -> str:
 def original_head(one: Settled) -> bytes:
     """The header section of the message as this recipient would have got it."""
     owned = one.owned
-    content = BODIES.get([owned.body_id])[owned.body_id]
+    try:
+        content = BODIES.get([owned.body_id])[owned.body_id]
+    except LookupError:  # the body is lost: the report is all the sender will get
+        return b""
     if not isinstance(content, Composer):
         return split(content)[0]
     values = orjson.loads(bytes(owned.substitutions)) if owned.substitutions else {}

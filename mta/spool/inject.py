@@ -153,14 +153,19 @@ def store(messages: Sequence[NewMessage], packed: Sequence[bodies.Packed]) -> li
     return accepted
 
 
+def keys_of(message: NewMessage) -> set[lanes.LaneKey]:
+    """The lanes that the message's recipients wait in."""
+    domains = {recipient.address.domain for recipient in message.recipients}
+    return {(message.tenant_id, message.stream_id, domain) for domain in domains}
+
+
 def lanes_of(
     messages: Sequence[NewMessage], facts: Sequence[StreamFacts], now: int
 ) -> dict[lanes.LaneKey, lanes.Arm]:
     wanted: dict[lanes.LaneKey, lanes.Arm] = {}
     for message, fact in zip(messages, facts, strict=True):
         due = max(now, round((message.send_at or 0) * 1000))
-        for domain in {recipient.address.domain for recipient in message.recipients}:
-            key = (message.tenant_id, message.stream_id, domain)
+        for key in keys_of(message):
             known = wanted.get(key)
             if known is None or due < known.due_at:
                 wanted[key] = lanes.Arm(fact.priority, due)

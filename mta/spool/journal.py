@@ -10,6 +10,7 @@ journal is for. Power failure loses at most the replies since the last commit: t
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -23,7 +24,7 @@ from typing import Any
 import orjson
 
 log = logging.getLogger(__name__)
-#: Bytes after which the file is written anew with the open batches only.
+#: Bytes of closed batches after which the file is written anew with the open ones only.
 ROTATE_BYTES = 8 * 2**20
 
 
@@ -45,17 +46,17 @@ class Journal:
         self.folder, self.name = folder, name
         self.lock = threading.Lock()
         self.entries: dict[int, Entry] = {}
-        self.serial = 0
         self.file = -1
-        self.size = 0
+        self.size = self.rotate_at = 0
         self.path = Path()
         self.rotate()
 
     def opened(self, token: int, batch: dict[str, Any]) -> None:
-        """The batch is in this process's hands."""
+        """The batch is in this process's hands; a second copy of it changes nothing."""
         with self.lock:
-            self.entries[token] = Entry(batch)
-            self.append({"t": token, "open": batch})
+            if token not in self.entries:
+                self.entries[token] = Entry(batch)
+                self.append({"t": token, "open": batch})
 
     def reply(self, token: int, reply: list[Any]) -> None:
         """One recipient's outcome, as JSON values."""
@@ -77,7 +78,7 @@ class Journal:
         with self.lock:
             if self.entries.pop(token, None) is not None:
                 self.append({"t": token, "closed": 1})
-                if self.size > ROTATE_BYTES:
+                if self.size > self.rotate_at:
                     self.rotate()
 
     def open_batches(self) -> dict[int, Entry]:
@@ -93,35 +94,66 @@ class Journal:
             self.file = -1
 
     def append(self, line: dict[str, Any]) -> None:
-        data = orjson.dumps(line) + b"\n"
-        self.size += len(data)
-        os.write(self.file, data)
+        self.size += put(self.file, line)
 
     def rotate(self) -> None:
-        """Go on in a new file that holds the open batches; the old one is removed after."""
+        """Go on in a new file that holds the open batches; the old one is removed after.
+
+        A full disk leaves the old file in use; the first one has to be written (OSError).
+        """
         old_file, old_path = self.file, self.path
-        self.serial += 1
-        self.path = self.folder / f"{self.name}.{os.getpid()}.{time.time_ns()}.journal"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self.file = os.open(self.path, flags, 0o640)
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        self.size = 0
-        for token, entry in self.entries.items():
-            self.append({"t": token, "open": entry.batch})
-            for reply in entry.replies:
-                self.append({"t": token, "reply": reply})
+        path = self.folder / f"{self.name}.{os.getpid()}.{time.time_ns()}.journal"
+        try:
+            self.file, self.size = self.rewritten(path)
+        except OSError as error:
+            if old_file < 0:
+                raise
+            log.error("journal not rotated: %s", error.strerror)
+            self.rotate_at = self.size + ROTATE_BYTES
+            return
+        self.path, self.rotate_at = path, self.size + ROTATE_BYTES
         if old_file >= 0:
             old_path.unlink(missing_ok=True)
             os.close(old_file)
 
+    def rewritten(self, path: Path) -> tuple[int, int]:
+        """A locked file at `path` with the open batches, and its size.
+
+        It gets its name when it is whole and locked: nobody takes a young one for an orphan.
+        """
+        draft = path.with_suffix(".draft")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(draft, flags, 0o640)
+        size = 0
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for token, entry in self.entries.items():
+                size += put(file, {"t": token, "open": entry.batch})
+                for reply in entry.replies:
+                    size += put(file, {"t": token, "reply": reply})
+            draft.rename(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            os.close(file)
+            raise
+        return file, size
+
+
+def put(file: int, line: dict[str, Any]) -> int:
+    """Append one line, behind its line break: what a full disk tore off spoils no later line."""
+    data = b"\n" + orjson.dumps(line)
+    if os.write(file, data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return len(data)
+
 
 def read(lines: Iterator[bytes] | list[bytes]) -> dict[int, Entry]:
-    """The open batches that the lines tell of; a torn last line is ignored."""
+    """The open batches that the lines tell of; torn lines are ignored."""
     entries: dict[int, Entry] = {}
     for raw in lines:
         try:
             line = orjson.loads(raw)
-        except orjson.JSONDecodeError:  # the process was killed in the middle of a write
+        except orjson.JSONDecodeError:  # killed in the middle of a write, or a full disk
             continue
         token = line["t"]
         if "open" in line:
@@ -134,8 +166,8 @@ def read(lines: Iterator[bytes] | list[bytes]) -> dict[int, Entry]:
 
 
 def orphans(folder: Path) -> Iterator[dict[int, Entry]]:
-    """The open batches of each journal whose process is gone; the file goes once they are dealt
-    with, so a failure in between (or another kill) leaves it for the next start."""
+    """The open batches of each journal whose process is gone; the caller removes those it dealt
+    with. The file goes with the last: a failure (or another kill) leaves it for the next start."""
     for path in sorted(folder.glob("*.journal")) if folder.is_dir() else []:
         try:
             file = path.open("rb")
@@ -146,5 +178,7 @@ def orphans(folder: Path) -> Iterator[dict[int, Entry]]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            yield read(list(file))
-            path.unlink(missing_ok=True)
+            batches = read(list(file))
+            yield batches
+            if not batches:
+                path.unlink(missing_ok=True)

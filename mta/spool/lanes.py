@@ -7,7 +7,7 @@ Rule 3: lanes are locked in the order of their key, so that two transactions nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -47,8 +47,33 @@ def arm(wanted: Mapping[LaneKey, Arm]) -> dict[LaneKey, int]:
     return ids
 
 
+def lock(lane_ids: Iterable[int], also: Sequence[LaneKey] = ()) -> None:
+    """Hold these lanes until the transaction ends, `also` where they exist; in rule 3's order.
+
+    On SQLite a writer holds the whole database.
+    """
+    wanted = sorted(set(lane_ids))
+    if connection.vendor != "postgresql" or not wanted:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM spool_lane WHERE id = ANY(%s) OR id IN (SELECT l.id "
+            "FROM unnest(%s::bigint[], %s::bigint[], %s::varchar[]) AS k(tenant, stream, domain) "
+            "JOIN spool_lane l ON l.tenant_id = k.tenant AND l.stream_id = k.stream "
+            "AND l.domain = k.domain) "
+            # The order in which Python sorts keys, whatever the database's own collation.
+            'ORDER BY tenant_id, stream_id, domain COLLATE "C" FOR UPDATE',
+            [wanted, *([key[part] for key in also] for part in range(3))],
+        )
+
+
 def arm_by_id(due: Mapping[int, int]) -> None:
-    """Make existing lanes due no later than asked: lane id -> milliseconds."""
+    """Make existing lanes due no later than asked: lane id -> milliseconds.
+
+    Locked first: a claim that is about to disarm a lane has not seen the caller's recipients, so
+    the comparison must see what the claim wrote.
+    """
+    lock(due)
     with connection.cursor() as cursor:
         cursor.executemany(
             "UPDATE spool_lane SET due_at = %s WHERE id = %s AND (due_at IS NULL OR due_at > %s)",

@@ -178,6 +178,7 @@ class Recipient(models.Model):
                 fields=["claimed_until"], name="recipient_claim_end", condition=Q(state="claimed")
             ),
             models.Index(fields=["address"], name="recipient_address"),
+            models.Index(fields=["lane"], name="recipient_held", condition=Q(state="held")),
         ]
         constraints = [
             one_of("state", [state.value for state in State], "recipient_state_known"),
@@ -213,9 +214,9 @@ class Attempt(models.Model):
     rule = models.CharField(max_length=80, blank=True)
     source_name = models.CharField(max_length=63, blank=True)
     site = models.CharField(max_length=253, blank=True)
-    mx_host = models.CharField(max_length=253, blank=True)
-    mx_address = models.CharField(max_length=45, blank=True)
-    tls = models.CharField(max_length=63, blank=True)
+    mx_host = models.CharField("MX host", max_length=253, blank=True)
+    mx_address = models.CharField("MX address", max_length=45, blank=True)
+    tls = models.CharField("TLS", max_length=63, blank=True)
 
     class Meta:
         ordering = ["id"]

@@ -197,8 +197,9 @@ def settled(
         state = State.SUPPRESSED
     elif result.outcome == "postponed":
         state = State.DEFERRED if owned.attempts else State.SCHEDULED
-        due = max(result.until, now)
-        if due >= owned.expires_at:
+        # Not before its time: who put it off may change his mind. Then the next look expires it.
+        due = min(max(result.until, now), owned.expires_at)
+        if now >= owned.expires_at:
             state, due, bounce_class = State.EXPIRED, None, "expired"
     else:
         decision = next_attempt(

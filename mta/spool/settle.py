@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from mta.events import outbox
 from mta.policy.retry import RetrySchedule
@@ -50,7 +50,14 @@ def settle(
     rng: random.Random,
 ) -> Summary:
     """Write the results of the batch `context.token`; what it no longer holds is left alone."""
-    return write(lambda: _settle(context, results, schedule, rng))
+
+    def work() -> Summary:
+        return _settle(context, results, schedule, rng)
+
+    try:
+        return write(work)
+    except IntegrityError:
+        return write(work)  # another process drew the ids of a DSN: once more, with new ones
 
 
 def _settle(

@@ -84,6 +84,7 @@ class ApiKey(Credential):
     prefix = models.CharField(max_length=12, editable=False)
 
     class Meta:
+        verbose_name = "API key"
         ordering = ["tenant", "prefix"]
 
     def __str__(self) -> str:
@@ -96,6 +97,7 @@ class SmtpCredential(Credential):
     username = models.CharField(max_length=63, unique=True)
 
     class Meta:
+        verbose_name = "SMTP credential"
         ordering = ["username"]
 
     def __str__(self) -> str:
@@ -140,6 +142,7 @@ class DkimKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name = "DKIM key"
         ordering = ["sending_domain", "selector"]
         constraints = [
             models.UniqueConstraint(fields=["sending_domain", "selector"], name="selector_once"),

@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand
 
 class Command(BaseCommand):
     help = "Settle or return the batches left in the queues; run it when the workers are stopped."
+    # `up` starts nine processes: the checks, a third of a start, are made once, by migrate.
+    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")

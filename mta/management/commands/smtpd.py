@@ -17,6 +17,8 @@ from mta.smtpd.server import ListenError, serve
 
 class Command(BaseCommand):
     help = "Run the SMTP listeners (relay, submission, smtps) until SIGTERM."
+    # `up` starts nine processes: the checks, a third of a start, are made once, by migrate.
+    requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         config: Config = settings.MAILMILL

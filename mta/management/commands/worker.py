@@ -14,6 +14,8 @@ THREADS = {"resolve": 4, "sign": 2, "classify": 2}
 
 class Command(BaseCommand):
     help = "Run the worker of one stage: resolve, sign, deliver or classify."
+    # `up` starts nine processes: the checks, a third of a start, are made once, by migrate.
+    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("stage", choices=["resolve", "sign", "deliver", "classify"])
