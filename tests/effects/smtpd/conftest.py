@@ -1,3 +1,5 @@
+"""Certificates and servers of the SMTP door's tests."""
+
 from __future__ import annotations
 
 import ssl
