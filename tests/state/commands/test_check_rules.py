@@ -1,0 +1,44 @@
+"""check_rules: what is shipped is sound; what the admin adds is proved as well."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dashboard import explain_rules
+from mta.egress.models import ShapingRule
+from mta.policy.rules import BounceRule, load_rules
+from tests.state.commands.run import answer, failing, text
+
+
+def test_the_shipped_rules_are_sound(db: None) -> None:
+    found = answer("check_rules")
+    assert found["problems"] == []
+    assert found["counts"]["bounces"] > 50
+    assert "problems: 0" in text("check_rules")
+
+
+def test_a_rule_of_the_admin_for_nobody(db: None) -> None:
+    ShapingRule.objects.create(match_kind="provider", match="goggle", connections=1)
+    ShapingRule.objects.create(match_kind="site", match="x.test")
+    ShapingRule.objects.create(match_kind="site", match="off.test", enabled=False)
+    code, said = failing("check_rules", "--json")
+    found: dict[str, Any] = json.loads(said)
+    assert code == 1
+    assert [problem.split(":")[0] for problem in found["problems"]] == ["shaping", "shaping"]
+    assert "goggle" in found["problems"][0]
+    assert "sets nothing" in found["problems"][1]
+    assert failing("check_rules")[1].endswith("problems: 2\n")
+
+
+def test_a_bounce_rule_for_a_provider_without_hosts(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = BounceRule("stray", "policy", providers=("goggle",), samples=("550 stray",),
+                       text=("stray",))  # fmt: skip
+    monkeypatch.setattr(explain_rules, "load_bounce_rules", lambda: (stray, *load_rules()))
+    _, said = failing("check_rules", "--json")
+    (problem,) = json.loads(said)["problems"]
+    assert "provider 'goggle' has no MX suffixes" in problem
