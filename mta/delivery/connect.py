@@ -158,13 +158,14 @@ class Connector:
                     failed = False
                     self.dead.pop(address, None)
                     return opened
-                if opened.stage != "starttls":
+                refused = opened
+                if refused.stage != "starttls":
                     break
                 self.memory.remember(f"broken-tls:{host}", BROKEN_TLS_SECONDS)
         finally:
             if failed:
                 self.releaser.submit(self.give_slot_back, slot)
-        return self.refusal(host, address, opened)
+        return self.refusal(host, address, refused)
 
     def try_open(
         self, path: Path, host: str, address: str, slot: Slot, tls: str

@@ -82,11 +82,14 @@ def take(
     same = "source_id IS NULL" if source_id is None else f"source_id = {int(source_id)}"
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE spool_recipient SET state = 'claimed', claim_token = %s, claimed_until = %s, "  # noqa: S608
-            "updated_at = %s WHERE id IN (SELECT id FROM spool_recipient "
+            # As a CTE it is evaluated once: PostgreSQL may run a locking subquery again for each
+            # row, and take more than the limit.
+            "WITH chosen AS MATERIALIZED (SELECT id FROM spool_recipient "  # noqa: S608
             f"WHERE lane_id = %s AND {WAITING} AND next_attempt_at <= %s AND {same} "
-            f"ORDER BY next_attempt_at LIMIT %s {skip}) RETURNING id",
-            [token, now + round(seconds * 1000), now, lane_id, now, limit],
+            f"ORDER BY next_attempt_at LIMIT %s {skip}) "
+            "UPDATE spool_recipient SET state = 'claimed', claim_token = %s, claimed_until = %s, "
+            "updated_at = %s WHERE id IN (SELECT id FROM chosen) RETURNING id",
+            [lane_id, now, limit, token, now + round(seconds * 1000), now],
         )
         return [row[0] for row in cursor.fetchall()]
 
@@ -101,9 +104,9 @@ def renew(tokens: Sequence[int], *, seconds: float) -> dict[int, int]:
         condition, params = bulk.numbers("claim_token", tokens)
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE spool_recipient SET claimed_until = %s "  # noqa: S608
-                f"WHERE {in_order(condition)} RETURNING claim_token",
-                [now_ms() + round(seconds * 1000), *params],
+                f"{chosen(condition)} UPDATE spool_recipient SET claimed_until = %s "  # noqa: S608
+                "WHERE id IN (SELECT id FROM chosen) RETURNING claim_token",
+                [*params, now_ms() + round(seconds * 1000)],
             )
             for (token,) in cursor.fetchall():
                 held[token] = held.get(token, 0) + 1
@@ -112,12 +115,16 @@ def renew(tokens: Sequence[int], *, seconds: float) -> dict[int, int]:
     return write(work)
 
 
-def in_order(condition: str) -> str:
-    """A condition for claimed recipients that locks them by id, as settle does: no circles."""
-    claimed = f"state = 'claimed' AND {condition}"
-    if not is_postgresql():
-        return claimed
-    return f"id IN (SELECT id FROM spool_recipient WHERE {claimed} ORDER BY id FOR UPDATE)"  # noqa: S608
+def chosen(condition: str) -> str:
+    """A CTE of the claimed recipients under a condition, locked by id, as settle locks them.
+
+    Two that lock the same recipients in one order never wait in a circle.
+    """
+    lock = "ORDER BY id FOR UPDATE" if is_postgresql() else ""
+    return (
+        "WITH chosen AS MATERIALIZED (SELECT id FROM spool_recipient "  # noqa: S608
+        f"WHERE state = 'claimed' AND {condition} {lock})"
+    )
 
 
 def held(token: int) -> list[int]:
@@ -147,12 +154,12 @@ def return_claims(
     due = now if at is None else at
     condition, params = bulk.numbers("claim_token", tokens)
     if only is not None:
-        chosen = list(only)
-        if not chosen:
+        few = list(only)
+        if not few:
             return 0
-        extra, extra_params = bulk.numbers("id", chosen)
+        extra, extra_params = bulk.numbers("id", few)
         condition, params = f"{condition} AND {extra}", [*params, *extra_params]
-    return unclaim(in_order(condition), params, due, now, reason)
+    return unclaim(chosen(condition), params, due, now, reason)
 
 
 def return_expired(limit: int = 10_000) -> int:
@@ -161,32 +168,31 @@ def return_expired(limit: int = 10_000) -> int:
     def work() -> int:
         now = now_ms()
         skip = "FOR UPDATE SKIP LOCKED" if is_postgresql() else ""
-        condition = (
-            "id IN (SELECT id FROM spool_recipient "  # noqa: S608
+        ended = (
+            "WITH chosen AS MATERIALIZED (SELECT id FROM spool_recipient "  # noqa: S608
             "WHERE state = 'claimed' AND claimed_until < %s "
             f"ORDER BY claimed_until LIMIT {int(limit)} {skip})"
         )
-        return unclaim(condition, [now], now, now, "")
+        return unclaim(ended, [now], now, now, "")
 
     return write(work)
 
 
-def unclaim(
-    condition: str, params: Sequence[int | list[int]], due: int, now: int, reason: str
-) -> int:
+def unclaim(which: str, params: Sequence[int | list[int]], due: int, now: int, reason: str) -> int:
+    """Return the recipients that the CTE `which` (with `params`) chooses."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE spool_recipient SET state = {RETURNED}, claim_token = NULL, "  # noqa: S608
+            f"{which} UPDATE spool_recipient SET state = {RETURNED}, claim_token = NULL, "  # noqa: S608
             "claimed_until = NULL, next_attempt_at = %s, updated_at = %s "
-            f"WHERE state = 'claimed' AND {condition} RETURNING lane_id",
-            [due, now, *params],
+            "WHERE id IN (SELECT id FROM chosen) RETURNING lane_id",
+            [*params, due, now],
         )
         touched = [row[0] for row in cursor.fetchall()]
         lanes.arm_by_id(dict.fromkeys(touched, due))
         if reason and touched:
-            chosen, chosen_params = bulk.numbers("id", sorted(set(touched)))
+            lane_ids, lane_params = bulk.numbers("id", sorted(set(touched)))
             cursor.execute(
-                f"UPDATE spool_lane SET hold_reason = %s WHERE {chosen}",  # noqa: S608
-                [reason[:200], *chosen_params],
+                f"UPDATE spool_lane SET hold_reason = %s WHERE {lane_ids}",  # noqa: S608
+                [reason[:200], *lane_params],
             )
     return len(touched)
