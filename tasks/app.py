@@ -28,6 +28,9 @@ def broker_url(address: str) -> str:
     return address.replace("unix://", "redis+socket://", 1)
 
 
+#: Whether the stages tell Flower of every task; the profile decides.
+EVENTS = wiring.config().profile_values()["task_events"] == "yes"
+
 app = Celery("mailmill")
 app.conf.update(
     broker_url=broker_url(wiring.config().redis_address),

@@ -6,7 +6,7 @@ from mta.spool import claim, inject, upkeep
 from tasks.app import app
 
 
-@app.task(name="upkeep.sweep", send_events=False)
+@app.task(name="upkeep.sweep")
 def sweep() -> None:
     """Return claims that ended, expire what ran out of time, and wake the dispatcher."""
     claim.return_expired()
@@ -15,7 +15,7 @@ def sweep() -> None:
     inject.ring()
 
 
-@app.task(name="upkeep.rearm", send_events=False)
+@app.task(name="upkeep.rearm")
 def rearm() -> None:
     """Set every lane's due time from its recipients, should one ever be wrong."""
     upkeep.rearm_all()

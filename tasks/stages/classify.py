@@ -8,12 +8,12 @@ from typing import Any
 
 from mta.delivery.batch import Batch
 from mta.delivery.judge import judge
-from tasks.app import app
+from tasks.app import EVENTS, app
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name="classify", send_events=False)
+@app.task(name="classify", send_events=EVENTS)
 def classify(values: dict[str, Any]) -> None:
     """Settle the batch; the deliver worker vouches for it until this is done."""
     try:

@@ -9,11 +9,11 @@ from mta.delivery import network
 from mta.delivery.batch import Batch
 from mta.delivery.route import route
 from tasks import queues
-from tasks.app import app
+from tasks.app import EVENTS, app
 from tasks.stages.stage import in_custody
 
 
-@app.task(name="resolve", send_events=False)
+@app.task(name="resolve", send_events=EVENTS)
 @in_custody(vouch=False)
 def resolve(batch: Batch) -> Batch:
     """Give the batch its egress path, or the outcome of those that have none."""

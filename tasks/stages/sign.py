@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mta.delivery.batch import Batch
 from mta.delivery.seal import seal
-from tasks.app import app
+from tasks.app import EVENTS, app
 from tasks.stages.stage import in_custody
 
 
-@app.task(name="sign", send_events=False)
+@app.task(name="sign", send_events=EVENTS)
 @in_custody(vouch=False)
 def sign(batch: Batch) -> Batch:
     """Sign each message of the batch with every active key of its sending domain."""
