@@ -1,0 +1,46 @@
+"""CPU time and memory of running processes, by kind; a kind is a process with its descendants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import psutil
+
+
+class Costs:
+    """Watches process trees; `roots` is kind -> process id."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        self.roots = {kind: psutil.Process(pid) for kind, pid in roots.items()}
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds so far, user and system; those of ended descendants are in their parents'."""
+        return {
+            kind: sum(sum(one.cpu_times()[:4]) for one in alive(root))
+            for kind, root in self.roots.items()
+        }
+
+    def memory(self) -> float:
+        """Megabytes of all trees now; a page shared by several processes counts once (PSS)."""
+        return sum(resident(one) for root in self.roots.values() for one in alive(root)) / 2**20
+
+
+def alive(root: psutil.Process) -> Iterator[psutil.Process]:
+    """A process and its descendants, without those that end meanwhile."""
+    for process in (root, *root.children(recursive=True)):
+        with process.oneshot():
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def resident(process: psutil.Process) -> int:
+    """Proportional set size in bytes; 0 when it ended."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
+
+
+def per_message(before: Mapping[str, float], after: Mapping[str, float], count: int):
+    """CPU milliseconds per message by kind."""
+    return {kind: round((after[kind] - before[kind]) * 1000 / count, 4) for kind in after}
