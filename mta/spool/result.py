@@ -111,8 +111,13 @@ class Settled:
     reason: str
 
     @property
+    def put_off(self) -> bool:
+        """Nothing happened but that it waits on."""
+        return self.result.outcome == "postponed" and self.state is not State.EXPIRED
+
+    @property
     def label(self) -> str:
-        return "postponed" if self.result.outcome == "postponed" else str(self.state)
+        return "postponed" if self.put_off else str(self.state)
 
     @property
     def suppresses(self) -> bool:
@@ -144,7 +149,7 @@ class Settled:
         )  # fmt: skip
 
     def event(self) -> NewEvent | None:
-        if self.result.outcome == "postponed" and self.state is not State.EXPIRED:
+        if self.put_off:
             return None
         o, r = self.owned, self.result
         metadata = orjson.loads(o.message_metadata or "{}")
