@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import load, options, postfix, report
+from tests.bench.cost import total
 from tests.bench.measure import MakeLoad, Measured, measure
 from tests.bench.options import RESULTS, ROOT, Options
 from tests.bench.sink import Sink, wait_ready
@@ -65,7 +66,10 @@ def measure_peer(chosen: Options) -> tuple[Measured | None, dict[str, Any]]:
                 )  # fmt: skip
 
     measured: Measured = in_folder(work)
-    return measured, {"peer_messages": chosen.peer_count}
+    return measured, {
+        "peer_messages": chosen.peer_count,
+        "peer_other_cores": measured.other_cores,
+    }
 
 
 def measure_ours(
@@ -98,7 +102,7 @@ def as_line(
     bench: str, backend: str, got: Measured, peer: Measured | None, said: dict[str, Any]
 ) -> dict[str, Any]:
     values = asdict(got)
-    del values["message_bytes"]
+    del values["message_bytes"], values["other_cores"]
     rate = peer.msgs_per_s if peer else None
     return {
         "bench": bench,
@@ -110,6 +114,9 @@ def as_line(
         "peer_peak_rss_mb": peer.peak_rss_mb if peer else None,
         "peer_lost": peer.lost if peer else None,
         "ratio": round(got.msgs_per_s / rate, 2) if rate else None,
+        "cpu_ratio": round(total(peer.cpu_ms_per_msg) / total(got.cpu_ms_per_msg), 2)
+        if peer
+        else None,
         "conditions": said,
     }
 
@@ -122,6 +129,7 @@ def conditions(chosen: Options, got: Measured, stack: Stack, sink: Sink) -> dict
         "messages": chosen.count,
         "warmup": chosen.warmup,
         "message_bytes": got.message_bytes,
+        "other_cores": got.other_cores,
         "durable": stack.durability(),
         "sink": sink.name,
         "revision": revision(),

@@ -41,6 +41,21 @@ def resident(process: psutil.Process) -> int:
         return 0
 
 
+#: Kinds that belong to the measurement and not to what is measured.
+TOOLS = frozenset({"injector", "sink", "dns"})
+
+
+def total(cpu: Mapping[str, float]) -> float:
+    """CPU of the system under test, from CPU by kind."""
+    return sum(value for kind, value in cpu.items() if kind not in TOOLS)
+
+
+def machine() -> float:
+    """CPU seconds that all cores were busy since the machine started."""
+    times = psutil.cpu_times()
+    return float(sum(times[:8]) - times.idle - times.iowait)
+
+
 def per_message(before: Mapping[str, float], after: Mapping[str, float], count: int):
     """CPU milliseconds per message by kind."""
     return {kind: round((after[kind] - before[kind]) * 1000 / count, 4) for kind in after}

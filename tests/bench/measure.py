@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.bench.cost import Costs, per_message
+from tests.bench.cost import Costs, machine, per_message
 from tests.bench.load import Load, recipients
 from tests.bench.sink import Sink
 
@@ -27,6 +27,8 @@ class Measured:
     lost: int
     doubled: int
     message_bytes: int
+    #: Cores that other programs kept busy meanwhile; below 0 by what the clock ticks round.
+    other_cores: float
 
 
 def measure(
@@ -40,7 +42,7 @@ def measure(
     load.prepare()
     system, ends = Costs(roots), Costs(sink.roots)
     wanted = recipients(count, TIMED)
-    before, ends_before = system.cpu(), ends.cpu()
+    before, ends_before, machine_before = system.cpu(), ends.cpu(), machine()
     peak = Peak(system)
     started_at = time.monotonic()
     load.go()
@@ -53,6 +55,8 @@ def measure(
         **per_message(ends_before, ends.cpu(), count),
         "injector": round(injector_cpu * 1000 / count, 4),
     }
+    elapsed = time.monotonic() - started_at
+    known = sum(cpu.values()) * count / 1000
     taken = Counter({who: times for who, times in sink.accepted().items() if who in wanted})
     return Measured(
         msgs_per_s=round(len(taken) / (last_at - started_at), 1),
@@ -61,6 +65,7 @@ def measure(
         lost=len(wanted) - len(taken),
         doubled=taken.total() - len(taken),
         message_bytes=sink.message_bytes(),
+        other_cores=round((machine() - machine_before - known) / elapsed, 2),
     )
 
 

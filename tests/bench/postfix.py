@@ -73,7 +73,7 @@ class Peer:
         """One configuration file from its template."""
         text = (TEMPLATES / name).read_text()
         for key, value in self.values.items():
-            text = text.replace("{%s}" % key, value)
+            text = text.replace(f"{{{key}}}", value)
         (self.config / name).write_text(text)
 
     def make_key(self) -> None:

