@@ -15,6 +15,7 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import set_urlconf
 
 URLCONF = "mta.api.urls"
 
@@ -40,7 +41,11 @@ class ApiHandler(WSGIHandler):
     def respond(self, request: HttpRequest) -> HttpResponseBase:
         """The answer of the view or of what went wrong, with the headers that all answers have."""
         request.urlconf = URLCONF
-        response: HttpResponseBase = self._answered(request)
+        try:
+            response: HttpResponseBase = self._answered(request)
+        finally:
+            # Django leaves it on the thread, where the next to reverse a name may be a page.
+            set_urlconf(None)
         response.headers["X-Content-Type-Options"] = "nosniff"
         if not response.streaming:
             response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # every answer that is not streamed has it
