@@ -128,8 +128,10 @@ def site_named(name: str) -> str:
 
     A domain need not have any mail yet: mail can be suspended before it comes.
     """
-    if Lane.objects.filter(site=name).exists() or name.lower() in providers(rules()):
-        return name if Lane.objects.filter(site=name).exists() else name.lower()
+    if Lane.objects.filter(site=name).exists():
+        return name
+    if name.lower() in providers(rules()):
+        return name.lower()
     try:
         domain = normalise_domain(name)
     except AddressError:

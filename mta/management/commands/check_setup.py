@@ -14,6 +14,8 @@ from mta.management.output import as_json, printable
 
 class Command(BaseCommand):
     help = "Check DNS, PTR, ports, clock, services and limits; says the fix of what is not well."
+    # An instance that is not ready is what this is for.
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -46,6 +46,18 @@ def test_without_yes_nothing_changes(cast: Cast) -> None:
     assert wiring.nudge().wait(0) is False
 
 
+def test_what_was_done_is_told(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(cast.message("ann@x.test", "bob@x.test"))
+    said = text("bounce", "--filter", "domain=x.test", "--dsn", "--yes")
+    assert said.splitlines()[-1] == "Changed: 2; DSNs: 1"
+    said = text("bounce", "--filter", "domain=x.test")
+    assert said.splitlines() == ["bounce: 0 recipients match domain=x.test", "Nothing to change."]
+    store(cast.message("cy@y.test"))
+    monkeypatch.setattr(changes, "swap", lambda *_: [])  # all were claimed since they were read
+    said = text("hold", "--filter", "domain=y.test", "--yes")
+    assert said.splitlines()[-2:] == ["Changed: 0", "1 went their own way meanwhile."]
+
+
 def test_held_mail_keeps_its_time_and_its_past(cast: Cast) -> None:
     later = timezone.now().replace(microsecond=0) + timedelta(hours=3)
     _, asked = store(cast.message("new@x.test"), cast.message("asked@x.test"))

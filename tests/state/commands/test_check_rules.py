@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from dashboard import explain_rules
 from mta.egress.models import ShapingRule
-from mta.policy.rules import BounceRule, load_rules
+from mta.policy import shaping, warmup
+from mta.policy.rules import BounceRule, RuleError, load_rules
+from mta.policy.shaping import ShapingError
+from mta.policy.warmup import WarmupError
 from tests.state.commands.run import answer, failing, text
 
 
@@ -42,3 +46,18 @@ def test_a_bounce_rule_for_a_provider_without_hosts(
     _, said = failing("check_rules", "--json")
     (problem,) = json.loads(said)["problems"]
     assert "provider 'goggle' has no MX suffixes" in problem
+
+
+def test_files_that_cannot_be_read_are_problems(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(kind: type[Exception]) -> Callable[[], None]:
+        def load() -> None:
+            raise kind("not TOML")
+
+        return load
+
+    monkeypatch.setattr(explain_rules, "load_bounce_rules", broken(RuleError))
+    monkeypatch.setattr(warmup, "load_templates", broken(WarmupError))
+    monkeypatch.setattr(shaping, "load_rules", broken(ShapingError))
+    _, said = failing("check_rules", "--json")
+    problems = json.loads(said)["problems"]
+    assert {"bounces: not TOML", "warmup: not TOML", "shaping: not TOML"} <= set(problems)

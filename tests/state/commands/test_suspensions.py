@@ -64,6 +64,18 @@ def test_resume_undoes_what_suspend_did(cast: Cast, name: str, scope: str, key: 
     assert not Suspension.objects.exists()
 
 
+def test_a_rollup_is_a_site_once_mail_went_there(cast: Cast) -> None:
+    rollup = "(mx1|mx2).x.test"
+    with pytest.raises(CommandError, match="no tenant, site or source"):
+        text("suspend", rollup)
+    inject([cast.message("ann@x.test")])
+    Lane.objects.update(site=rollup)
+    assert answer("suspend", rollup)["key"] == rollup
+    assert answer("resume", rollup)["lanes"] == 1
+    with pytest.raises(CommandError, match="no tenant, site or source"):
+        text("suspend", "no name")
+
+
 def test_suspending_again_changes_reason_and_end(cast: Cast) -> None:
     text("suspend", "acme", "--for", "1h", "--reason", "first")
     assert "until resumed" in text("suspend", "acme", "--reason", "second")
