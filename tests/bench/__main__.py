@@ -1,7 +1,7 @@
 """`python -m tests.bench`: measure and print one JSON line a bench; `--write-docs` writes the page.
 
 Environment: BENCH=campaign|relay|all, BACKEND=sqlite|postgresql|all, N messages, PEER_N messages
-of the peer.
+of the peer, QUIET seconds to wait for an idle machine.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def measure_peer(chosen: Options) -> tuple[Measured | None, dict[str, Any]]:
                 return measure(
                     sink, partial(load.by_smtp, peer.address), peer.roots(),
                     count=chosen.peer_count, warmup=min(chosen.warmup, chosen.peer_count),
-                    settled=lambda: True,
+                    quiet=chosen.quiet, settled=lambda: True,
                 )  # fmt: skip
 
     measured: Measured = in_folder(work)
@@ -87,7 +87,7 @@ def measure_ours(
                 )
                 got = measure(
                     sink, make, stack.roots(), count=chosen.count, warmup=chosen.warmup,
-                    settled=stack.settled,
+                    quiet=chosen.quiet, settled=stack.settled,
                 )  # fmt: skip
                 stack.check_alive()
                 return as_line(bench, backend, got, peer, conditions(chosen, got, stack, sink))

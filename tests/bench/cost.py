@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 
 import psutil
@@ -54,6 +55,16 @@ def machine() -> float:
     """CPU seconds that all cores were busy since the machine started."""
     times = psutil.cpu_times()
     return float(sum(times[:8]) - times.idle - times.iowait)
+
+
+def wait_quiet(patience: float, most: float = 0.3, seconds: float = 2.0) -> None:
+    """Wait until fewer than `most` cores were busy for `seconds`, at most `patience` seconds."""
+    ends_at = time.monotonic() + patience
+    while time.monotonic() < ends_at:
+        before = machine()
+        time.sleep(seconds)
+        if machine() - before < most * seconds:
+            return
 
 
 def per_message(before: Mapping[str, float], after: Mapping[str, float], count: int):

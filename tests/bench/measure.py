@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.bench.cost import Costs, machine, per_message
+from tests.bench.cost import Costs, machine, per_message, wait_quiet
 from tests.bench.load import Load, recipients
 from tests.bench.sink import Sink
 
@@ -33,13 +33,17 @@ class Measured:
 
 def measure(
     sink: Sink, make: MakeLoad, roots: Mapping[str, int], *,
-    count: int, warmup: int, settled: Callable[[], bool],
+    count: int, warmup: int, quiet: float, settled: Callable[[], bool],
 ) -> Measured:  # fmt: skip
-    """Send `count` messages through a running system; `roots` are its processes by kind."""
+    """Send `count` messages through a running system; `roots` are its processes by kind.
+
+    The clock starts when the machine is idle, at the latest after `quiet` seconds.
+    """
     warm_up(sink, make, warmup)
     wait_settled(settled)
     load = make(count, TIMED)
     load.prepare()
+    wait_quiet(quiet)
     system, ends = Costs(roots), Costs(sink.roots)
     wanted = recipients(count, TIMED)
     before, ends_before, machine_before = system.cpu(), ends.cpu(), machine()

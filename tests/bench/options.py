@@ -23,16 +23,19 @@ class Options:
     peer_count: int
     #: Messages before the clock starts: connections are open, caches are filled.
     warmup: int = 1000
+    #: Seconds to wait for a machine on which nothing else runs.
+    quiet: int = 0
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Options:
-    """BENCH, BACKEND, N, PEER_N; SystemExit names the variable that does not fit."""
+    """BENCH, BACKEND, N, PEER_N, QUIET; SystemExit names the variable that does not fit."""
     count = number(environment, "N", 20_000)
     return Options(
         benches=choice(environment, "BENCH", BENCHES),
         backends=choice(environment, "BACKEND", BACKENDS, "sqlite"),
         count=count,
         peer_count=number(environment, "PEER_N", min(count, 5000)),
+        quiet=number(environment, "QUIET", 0, least=0),
     )
 
 
@@ -47,8 +50,8 @@ def choice(
     return (value,)
 
 
-def number(environment: Mapping[str, str], name: str, default: int) -> int:
+def number(environment: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
     value = environment.get(name) or str(default)
-    if not value.isdigit() or int(value) < 1:
-        raise SystemExit(f"{name}={value!r}: give a number of messages, 1 or more")
+    if not value.isdigit() or int(value) < least:
+        raise SystemExit(f"{name}={value!r}: give a whole number, {least} or more")
     return int(value)

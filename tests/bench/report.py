@@ -191,6 +191,7 @@ REPEAT = (
     "| `BACKEND` | `sqlite`, `postgresql`, `all` | `sqlite` |",
     "| `N` | messages of a bench | 20000 |",
     "| `PEER_N` | messages of the peer | `N`, at most 5000 |",
+    "| `QUIET` | seconds to wait, before the clock starts, for a machine that is idle | 0 |",
     "",
     "Each bench prints one line of JSON and leaves it in `var/bench/`. Without Debian's `postfix`",
     "the campaign runs against the fake world of the tests and has no peer; `relay` needs",
