@@ -153,9 +153,7 @@ def resume(name: str, *, scope: str = "") -> Resumed:
         still = stopped_otherwise(word.lower(), scope)
         hint = " ".join(still) if still else "the suspensions page of the admin lists what is."
         raise Refused(NAME, f"nothing named {name!r} is suspended; {hint}")
-    lanes, recipients = write(lambda: end(found))
-    forget()
-    inject.ring()
+    lanes, recipients = lift(found)
     return Resumed(
         found[0].scope,
         found[0].key,
@@ -177,6 +175,14 @@ def stopped_otherwise(name: str, scope: str) -> list[str]:
         if tenant:
             said.append(f"The status of tenant {name} is suspended: set it in the admin.")
     return said
+
+
+def lift(found: Sequence[Suspension]) -> tuple[int, int]:
+    """End these suspensions now; returns how many lanes and recipients come back."""
+    done = write(lambda: end(found))
+    forget()
+    inject.ring()
+    return done
 
 
 def end(found: Sequence[Suspension]) -> tuple[int, int]:

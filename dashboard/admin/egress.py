@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display, roles
+from dashboard.actions import suspensions
 from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
 from dashboard.admin.inlines import RowInline
 from dashboard.forms.egress import (
@@ -228,13 +229,15 @@ class ShapingRuleAdmin(Row):
     list_filter = [("match_kind", ChoicesDropdownFilter), "enabled", ("tls", ChoicesDropdownFilter)]
     search_fields = ["match", "note"]
     search_help_text = "Provider, site or note"
+    list_select_related = ["source"]
+    autocomplete_fields = ["source"]
     fieldsets = [
         (
             None,
             {
                 "description": "Overrides the shipped limits: default, then provider, then site. "
                 "An empty field inherits.",
-                "fields": [("match_kind", "match"), "enabled"],
+                "fields": [("match_kind", "match"), "source", "enabled"],
             },
         ),
         (
@@ -242,9 +245,20 @@ class ShapingRuleAdmin(Row):
             {
                 "fields": [
                     ("connections", "connections_per_minute"),
-                    ("messages_per_connection", "messages_per_second"),
-                    "tls",
+                    ("messages_per_connection", "tls"),
+                    ("messages_per_second", "burst"),
                 ]
+            },
+        ),
+        (
+            "Time-outs in seconds (RFC 5321 4.5.3.2)",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("connect_timeout", "greeting_timeout", "ehlo_timeout"),
+                    ("mail_timeout", "rcpt_timeout", "data_timeout"),
+                    ("block_timeout", "dot_timeout", "quit_timeout"),
+                ],
             },
         ),
         (None, {"fields": ["note"]}),
@@ -252,7 +266,8 @@ class ShapingRuleAdmin(Row):
 
     @admin.display(description="Rule", ordering="match_kind")
     def rule(self, row: ShapingRule) -> SafeString:
-        return format_html("{} {}", display.label(row.match_kind, "plain"), row.match)
+        whom = f"{row.match} from {row.source.name}" if row.source else row.match
+        return format_html("{} {}", display.label(row.match_kind, "plain"), whom)
 
 
 @admin.register(Suspension)
@@ -280,3 +295,10 @@ class SuspensionAdmin(Row):
         if not change:
             obj.created_by = request.user.get_username()
         super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Suspension) -> None:
+        """Deleting is resuming: what was put off comes back at once."""
+        suspensions.lift([obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Suspension]) -> None:
+        suspensions.lift(list(queryset))

@@ -25,7 +25,9 @@ LIMITS = {
     "connections": 1,
     "messages_per_connection": 1,
     "connections_per_minute": 1,
+    "burst": 1,
 }
+TIMEOUTS = [name for name in policy.VALUES if name.endswith("_timeout")]
 
 
 class SourceForm(RowForm):
@@ -92,17 +94,18 @@ class ShapingRuleForm(RowForm):
         for name, low in LIMITS.items():
             if values.get(name) is not None and values[name] < low:
                 self.add_error(name, f"Give at least {low}, or leave it empty to inherit.")
-        rate = values.get("messages_per_second")
-        if rate is not None and rate <= 0:
-            self.add_error("messages_per_second", "Give more than 0, or leave it empty to inherit.")
+        for name in ("messages_per_second", *TIMEOUTS):
+            if values.get(name) is not None and values[name] <= 0:
+                self.add_error(name, "Give more than 0, or leave it empty to inherit.")
+        if values.get("source") and kind != ShapingMatch.SITE:
+            self.add_error("source", "Only a rule for a site can be for one source.")
         if not self.errors:
             self.check_policy(kind, match, values)
         return values
 
     def check_policy(self, kind: str, match: str, values: dict[str, Any]) -> None:
         """What the validator of the shipped rules says of this one beside them."""
-        limits = [*LIMITS, "messages_per_second", "tls"]
-        given = {name: values[name] for name in limits if values.get(name)}
+        given = {name: values[name] for name in policy.VALUES if values.get(name)}
         if not given:
             raise forms.ValidationError("This rule sets nothing: give at least one limit.")
         shipped = load_rules()

@@ -59,13 +59,13 @@ class Connector:
 
     def __init__(
         self, loop: LoopThread, limits: Limits, memory: Memory, *,
-        port: int, tls_context: ssl.SSLContext | None,
+        port: int, tls_context: ssl.SSLContext | None, verified: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.loop, self.limits, self.memory = loop, limits, memory
         #: Touched in the loop only.
         self.pool = ConnectionPool(on_closed=self.release)
         self.lent: set[Connection] = set()
-        self.port, self.tls_context = port, tls_context
+        self.port, self.tls_context, self.verified = port, tls_context, verified
         self.opening: set[asyncio.Task[Any]] = set()
         self.quitting: set[asyncio.Task[None]] = set()
         self.closing = False
@@ -119,7 +119,8 @@ class Connector:
 
     @staticmethod
     def key(path: Path, address: str) -> tuple[str, str]:
-        return path.source_address, f"{path.source_name} {address}"
+        # With the TLS mode: mail that wants TLS never goes down a kept connection without.
+        return path.source_address, f"{path.source_name} {address} {path.tls}"
 
     def wait_for_slot(self, path: Path, key: tuple[str, str]) -> Slot | Connection | None:
         """A lease for a new connection, or a connection that came free meanwhile, or None."""
@@ -176,8 +177,8 @@ class Connector:
             port=self.port,
             source_address=path.source_address,
             ehlo_name=path.ehlo_name,
-            tls=tls,
-            tls_context=self.tls_context,
+            tls="required" if tls == "verified" else tls,
+            tls_context=self.verified if tls == "verified" else self.tls_context,
             timeouts=Timeouts(*path.timeouts),
         )
         try:

@@ -13,6 +13,7 @@ from mta.limits.egress import Slot
 from mta.mail.reply import Reply
 from mta.policy.retry import RetrySchedule
 from mta.spool import inject
+from mta.spool.claim import attempts_before
 from mta.spool.result import Context, Owned, Result
 from mta.spool.settle import Summary, settle
 from mta.spool.streams import stream_facts
@@ -43,7 +44,11 @@ def judge(batch: Batch, rng: random.Random) -> Summary:
     def schedule(_: Owned) -> RetrySchedule:
         return wiring.retry_schedule(facts.retry_steps, facts.life_seconds)
 
-    results = [result_of(outcome, context.provider) for outcome in batch.outcomes]
+    tries = attempts_before(batch.token) if any(o.code // 100 != 2 for o in batch.outcomes) else {}
+    results = [
+        result_of(outcome, context.provider, tries.get(outcome.recipient_id, 0))
+        for outcome in batch.outcomes
+    ]
     summary = settle(context, results, schedule, rng)
     free(batch, summary)
     return summary
@@ -70,8 +75,8 @@ def slots(token: int, domain: str) -> list[Slot]:
     ]
 
 
-def result_of(outcome: Outcome, provider: str) -> Result:
-    """What the reply means for this recipient."""
+def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:
+    """What the reply means for this recipient, after `attempts` earlier tries."""
     text = reply_text(outcome)
     if outcome.kind:
         return Result(
@@ -83,6 +88,7 @@ def result_of(outcome: Outcome, provider: str) -> Result:
         Reply(outcome.code, outcome.enhanced, outcome.reply),
         stage=outcome.stage,
         provider=provider,
+        attempts=attempts,
     )
     return Result(
         recipient_id=outcome.recipient_id,

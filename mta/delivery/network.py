@@ -48,7 +48,8 @@ def open_sender(custody: Custody) -> Sender:
         wiring.limits(),
         wiring.memory(),
         port=config.remote_smtp_port,
-        tls_context=client_context(config.ca_file or None),
+        tls_context=client_context(),
+        verified=client_context(config.ca_file or None, verified=True),
     )
     custody.leases = connector.leases
     sender = Sender(connector, wiring.limits(), custody)

@@ -133,6 +133,7 @@ class TlsMode(models.TextChoices):
     NONE = "none"
     OPPORTUNISTIC = "opportunistic"
     REQUIRED = "required"
+    VERIFIED = "verified"
 
 
 class ShapingRule(models.Model):

@@ -15,7 +15,7 @@ from typing import Any
 from mta.policy.site import has_suffix, provider_of
 
 KINDS = ("default", "provider", "site")
-TLS_MODES = ("none", "opportunistic", "required")
+TLS_MODES = ("none", "opportunistic", "required", "verified")
 
 
 class ShapingError(ValueError):

@@ -138,6 +138,16 @@ def held(token: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def attempts_before(token: int) -> dict[int, int]:
+    """How often each recipient that the token holds was tried before."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, attempts FROM spool_recipient WHERE state = 'claimed' AND claim_token = %s",
+            [token],
+        )
+        return dict(cursor.fetchall())
+
+
 def give_back(
     token: int, *, at: int | None = None, reason: str = "", only: Iterable[int] | None = None
 ) -> int:

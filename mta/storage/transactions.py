@@ -34,5 +34,5 @@ def write(work: Callable[[], T]) -> T:
 
 def let_go() -> None:
     """Give a pooled connection back before waiting for something slow; SQLite's stays open."""
-    if connection.vendor == "postgresql":
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
         connection.close()

@@ -4,7 +4,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
@@ -16,8 +16,15 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        from kombu.exceptions import OperationalError
+
         from tasks.drain import drain
 
-        done = drain()
+        try:
+            done = drain()
+        except OperationalError as error:
+            raise CommandError(
+                f"Redis does not answer ({error}): start it or correct MAILMILL_REDIS_URL."
+            ) from None
         text = f"{done['settled']} batches settled, {done['returned']} returned."
         self.stdout.write(json.dumps(done) if options["json"] else text)

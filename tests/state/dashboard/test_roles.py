@@ -161,7 +161,7 @@ def test_autocomplete_offers_only_what_may_be_seen(
 
 
 def test_what_operators_set_is_looked_at_only(acme: Cast, as_marketer: Client) -> None:
-    schedule = WarmupSchedule.objects.create(name="steady")
+    schedule = WarmupSchedule.objects.create(name="gentle")
     change = reverse("admin:egress_warmupschedule_change", args=[schedule.pk])
     assert as_marketer.get(change).status_code == 200
     assert as_marketer.post(change, {"name": "fast"}).status_code == 403

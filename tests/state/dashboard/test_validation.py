@@ -10,6 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from mta.egress.models import Pool, ShapingRule, Source, Suspension, WarmupSchedule
+from mta.spool.inject import inject
+from mta.spool.models import Lane
+from mta.storage.fields import from_ms, now_ms
 from mta.suppression.models import Suppression
 from mta.tenants.models import SendingDomain, User
 from tests.cast import Cast
@@ -86,7 +89,7 @@ def test_a_shaping_rule(values: dict[str, Any], words: str, db: None, as_operato
 
 
 def test_a_warming_source_needs_its_first_day(db: None, as_operator: Client) -> None:
-    schedule = WarmupSchedule.objects.create(name="steady")
+    schedule = WarmupSchedule.objects.create(name="gentle")
     good = {"name": "out-1", "status": "active", "warmup_schedule": schedule.pk}
     assert "Give the first day" in refused(as_operator, "egress_source", **good)
     accepted(as_operator, "egress_source", **good, warmup_started_on="2026-01-01")
@@ -101,12 +104,12 @@ def test_the_days_of_a_schedule_have_no_gap(db: None, as_operator: Client) -> No
             for n, day in enumerate(numbers)
             for key, value in (("day", day), ("per_day", 50))
         }
-        return {**rows, "stages-TOTAL_FORMS": len(numbers), "name": "steady"}
+        return {**rows, "stages-TOTAL_FORMS": len(numbers), "name": "gentle"}
 
     assert "Day 2 is missing" in refused(as_operator, "egress_warmupschedule", **days(1, 3))
     assert "Day 1 is missing" in refused(as_operator, "egress_warmupschedule", **days(2, 3))
     accepted(as_operator, "egress_warmupschedule", **days(2, 1, 3))
-    assert WarmupSchedule.objects.get().stages.count() == 3
+    assert WarmupSchedule.objects.get(name="gentle").stages.count() == 3
 
 
 def test_pools_do_not_overflow_in_circles(acme: Cast, globex: Cast, as_operator: Client) -> None:
@@ -186,3 +189,29 @@ def test_a_pool_member_has_weight(acme: Cast, as_operator: Client) -> None:
         },
     )  # fmt: skip
     assert "Give at least 1" in text or "greater than or equal to 1" in text
+
+
+def test_a_rule_may_set_nothing_but_a_time_out_for_one_source(
+    acme: Cast, as_operator: Client
+) -> None:
+    values = {"match_kind": "site", "match": "mx1.example.org", "dot_timeout": "30"}
+    accepted(as_operator, "egress_shapingrule", **values, source=acme.source.pk)
+    assert "Only a rule for a site" in refused(
+        as_operator,
+        "egress_shapingrule",
+        match_kind="provider",
+        match="google",
+        burst="5",
+        source=acme.source.pk,
+    )
+
+
+def test_deleting_a_suspension_brings_its_mail_back(acme: Cast, as_operator: Client) -> None:
+    inject([acme.message("you@example.org")])
+    Lane.objects.update(due_at=now_ms() + 60_000, hold_reason="site suspended")
+    row = Suspension.objects.create(scope="site", key="example.org")
+    url = reverse("admin:egress_suspension_delete", args=[row.pk])
+    assert as_operator.post(url, {"post": "yes"}).status_code == 302
+    lane = Lane.objects.get()
+    assert lane.hold_reason == ""
+    assert lane.due_at < from_ms(now_ms() + 10_000)
