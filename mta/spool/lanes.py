@@ -56,14 +56,19 @@ def lock(lane_ids: Iterable[int], also: Sequence[LaneKey] = ()) -> None:
     if connection.vendor != "postgresql" or not wanted:
         return
     with connection.cursor() as cursor:
+        if also:
+            cursor.execute(
+                "SELECT l.id FROM unnest(%s::bigint[], %s::bigint[], %s::varchar[]) "
+                "AS k(tenant, stream, domain) JOIN spool_lane l ON l.tenant_id = k.tenant "
+                "AND l.stream_id = k.stream AND l.domain = k.domain",
+                [[key[part] for key in also] for part in range(3)],
+            )
+            wanted += [row[0] for row in cursor.fetchall()]
         cursor.execute(
-            "SELECT id FROM spool_lane WHERE id = ANY(%s) OR id IN (SELECT l.id "
-            "FROM unnest(%s::bigint[], %s::bigint[], %s::varchar[]) AS k(tenant, stream, domain) "
-            "JOIN spool_lane l ON l.tenant_id = k.tenant AND l.stream_id = k.stream "
-            "AND l.domain = k.domain) "
+            "SELECT id FROM spool_lane WHERE id = ANY(%s) "
             # The order in which Python sorts keys, whatever the database's own collation.
             'ORDER BY tenant_id, stream_id, domain COLLATE "C" FOR UPDATE',
-            [wanted, *([key[part] for key in also] for part in range(3))],
+            [wanted],
         )
 
 

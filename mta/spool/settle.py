@@ -91,14 +91,19 @@ def _settle(
 def owned_by(token: int) -> dict[int, Owned]:
     """The recipients that the token holds, locked until the transaction ends."""
     lock = "FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
+    return owned_where(f"r.state = 'claimed' AND r.claim_token = %s ORDER BY r.id {lock}", [token])
+
+
+def owned_where(condition: str, params: Sequence[int]) -> dict[int, Owned]:
+    """Recipients with their messages, as the SQL behind WHERE chooses them."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT r.id, r.message_id, r.lane_id, r.address, r.attempts, r.metadata, r.notify, "  # noqa: S608
             "r.orcpt, r.substitutions, m.campaign, m.tags, m.metadata, m.reverse_path, m.envid, "
             "m.created_at, m.expires_at, m.body_id, m.sender_domain, r.source_id "
             "FROM spool_recipient r JOIN spool_message m ON m.id = r.message_id "
-            f"WHERE r.state = 'claimed' AND r.claim_token = %s ORDER BY r.id {lock}",
-            [token],
+            f"WHERE {condition}",
+            list(params),
         )
         return {row[0]: Owned(*row) for row in cursor.fetchall()}
 

@@ -1,0 +1,292 @@
+"""Sending a batch: what goes out, what comes back, and what is left alone."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+from typing import Any
+
+import dkim as dkimpy
+import pytest
+
+from mta.delivery import seal
+from mta.delivery.batch import Batch, Outcome
+from mta.delivery.judge import judge
+from mta.delivery.route import today, warmup_counter
+from mta.delivery.send import Run
+from mta.limits.egress import Bucket
+from mta.mail import dkim
+from mta.mail.spec import Spec
+from mta.spool import claim
+from mta.spool.load import load
+from mta.spool.models import Attempt
+from mta.storage.fields import now_ms
+from mta.tenants.models import DkimKey, SendingDomain
+from tests.cast import Cast
+from tests.effects.delivery.worker import Worker
+from tests.services.processes import wait_until
+from tests.state.spool import desk
+
+pytestmark = pytest.mark.django_db
+TO = [f"u{n}@x.test" for n in range(6)]
+
+
+def test_a_batch_is_sent_and_settled(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO, envid="e1", ret="HDRS")
+    batch = worker.sent(worker.batch(cast, "x.test", addresses))
+    assert {(o.kind, o.stage, o.code) for o in batch.outcomes} == {("", "dot", 250)}
+    assert worker.custody.journal.open_batches()[batch.token].replies != []
+    assert sorted(worker.world.times_accepted().items()) == [(to, 1) for to in TO]
+    assert judge(batch, random.Random(1)).by_outcome == {"delivered": 6}
+    assert Attempt.objects.filter(mx_address=addresses[0], mx_host="mx1.x.test").count() == 6
+    assert worker.limits.held("batches") == 0
+    assert desk.broken() == []
+    assert worker.world.site("x.test").connections == 1
+
+
+def test_what_was_signed_is_what_arrives(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal, "_by_domain", {})
+    monkeypatch.setattr(seal, "_loaded", {})
+    pem = dkim.generate(dkim.ED25519)
+    record = dkim.dns_record(pem)
+    DkimKey.objects.create(
+        sending_domain=SendingDomain.objects.get(domain="acme.test"), selector="s1",
+        algorithm=dkim.ED25519, private_key=pem, dns_record=record,
+    )  # fmt: skip
+    addresses = worker.world.add_site("x.test")
+    content = Spec(from_="n@acme.test", subject="For {{ to }}", text="Hi").to_json()
+    desk.injected(cast, *TO[:2])
+    desk.injected(cast, *TO[2:4], content=content.replace(b"{{ to }}", b"you"), kind="template")
+    batch = worker.batch(cast, "x.test", addresses)
+    worker.sent(seal.seal(batch))
+    accepted = worker.world.accepted("x.test")
+    assert len(accepted) == 4
+    for number in range(len(accepted)):
+        received = worker.world.content(number)
+        assert received.startswith(b"DKIM-Signature:")
+        assert dkimpy.verify(received, dnsfunc=lambda name, timeout=5: record.encode())
+
+
+def test_the_rate_admits_what_it_admits_and_the_rest_comes_later(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO)
+    batch = worker.sent(
+        worker.batch(cast, "x.test", addresses, messages_per_second=0.01, burst=4, window=100)
+    )
+    kinds = [outcome.kind for outcome in batch.outcomes]
+    assert kinds == ["", "", "", "", "postponed", "postponed"]
+    assert batch.window == 4
+    assert 90_000 < batch.outcomes[-1].until - now_ms() < 101_000
+    summary = judge(batch, random.Random(1))
+    assert summary.by_outcome == {"delivered": 4, "postponed": 2}
+    assert desk.lane("x.test").window == 4
+
+
+def test_a_short_wait_for_the_rate_is_waited(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO)
+    batch = worker.sent(
+        worker.batch(cast, "x.test", addresses, messages_per_second=100.0, burst=2, window=1)
+    )
+    assert {outcome.code for outcome in batch.outcomes} == {250}
+    assert batch.window == 2
+
+
+def test_a_warmup_cap_sends_the_rest_back_at_once(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO)
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, day_cap=2))
+    assert [outcome.kind for outcome in batch.outcomes] == ["", "", *["postponed"] * 4]
+    assert all(outcome.until <= now_ms() for outcome in batch.outcomes)
+    counter = warmup_counter("acme-source", "mx1.x.test", 2, str(today().date()))
+    assert worker.limits.used([counter]) == [2]
+
+
+def test_units_that_were_not_used_go_back(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.injected(cast, *TO)
+    batch = worker.received(worker.batch(cast, "x.test", ["127.0.0.1"], day_cap=50))
+    monkeypatch.setattr(worker.connector, "get", broken)
+    with pytest.raises(ZeroDivisionError):
+        worker.sender.send(batch)
+    counter = warmup_counter("acme-source", "mx1.x.test", 50, str(today().date()))
+    assert worker.limits.used([counter]) == [0]
+
+
+def broken(path: Any) -> Any:
+    raise ZeroDivisionError
+
+
+def test_a_peer_that_hangs_up_between_messages_gets_the_rest_on_new_connections(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test", "limit_messages", messages_per_connection=2)
+    desk.injected(cast, *TO)
+    batch = worker.sent(worker.batch(cast, "x.test", addresses))
+    assert [outcome.code for outcome in batch.outcomes] == [250] * 6
+    assert worker.world.site("x.test").connections == 3
+    assert worker.world.duplicates() == {}
+
+
+def test_our_own_limit_of_messages_per_connection(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO)
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, messages_per_connection=4))
+    assert [outcome.code for outcome in batch.outcomes] == [250] * 6
+    assert worker.world.site("x.test").connections == 2
+
+
+def test_a_kept_connection_that_carried_too_much_for_this_path_is_not_used(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO[:4])
+    worker.sent(worker.batch(cast, "x.test", addresses))
+    desk.injected(cast, *TO)
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, messages_per_connection=2))
+    assert [outcome.code for outcome in batch.outcomes] == [250] * 6
+    assert worker.world.site("x.test").connections == 1 + 3
+
+
+def test_a_refusal_is_one_recipients_own(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test", "reject")
+    desk.injected(cast, *TO[:2])
+    batch = worker.sent(worker.batch(cast, "x.test", addresses))
+    assert [(o.stage, o.code, o.enhanced) for o in batch.outcomes] == [("rcpt", 550, "5.1.1")] * 2
+    assert judge(batch, random.Random(1)).by_outcome == {"bounced": 2}
+
+
+def test_a_connection_that_breaks_leaves_one_in_doubt(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test", "accept_then_drop")
+    desk.injected(cast, *TO)
+    batch = worker.sent(worker.batch(cast, "x.test", addresses))
+    summary = judge(batch, random.Random(1))
+    assert set(summary.by_outcome) <= {"delivered", "deferred"}
+    # Each was accepted once; what was cut off at its dot is in doubt and will come again.
+    assert set(worker.world.times_accepted().values()) == {1}
+    assert summary.by_outcome.get("deferred", 0) == worker.world.site("x.test").refusals["dot drop"]
+
+
+def test_no_host_answers(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test", "down")
+    desk.injected(cast, *TO[:2])
+    batch = worker.sent(worker.batch(cast, "x.test", addresses))
+    assert [(o.stage, o.code, o.mx_host) for o in batch.outcomes] == [
+        ("connect", 0, "mx1.x.test")
+    ] * 2
+    summary = judge(batch, random.Random(1))
+    assert summary.by_outcome == {"deferred": 2}
+    assert desk.lane("x.test").last_reply != ""
+
+
+def test_full_connections_put_off_without_an_attempt(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mta.delivery.connect.SLOT_PATIENCE", 0.05)
+    desk.injected(cast, *TO[:2])
+    batch = worker.sent(worker.batch(cast, "x.test", ["127.0.0.1"], connections=0))
+    assert [outcome.kind for outcome in batch.outcomes] == ["postponed"] * 2
+    assert judge(batch, random.Random(1)).by_outcome == {"postponed": 2}
+    assert not Attempt.objects.exists()
+
+
+def test_one_that_does_not_render_does_not_hold_up_the_others(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    content = Spec(from_="n@acme.test", subject="{{ missing }}", text="Hi").to_json()
+    desk.injected(cast, TO[0], content=content, kind="template")
+    desk.injected(cast, *TO[1:])
+    batch = worker.sent(seal.seal(worker.batch(cast, "x.test", addresses)))
+    summary = judge(batch, random.Random(1))
+    assert summary.by_outcome == {"deferred": 1, "delivered": 5}
+    assert "missing" in Attempt.objects.get(outcome="deferred").reply
+
+
+def test_a_claim_that_ended_by_our_clock_sends_nothing(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO)
+    batch = worker.received(worker.batch(cast, "x.test", addresses))
+    worker.custody.ends[batch.token] = 0.0
+    sent = worker.sender.send(batch)
+    assert {outcome.kind for outcome in sent.outcomes} == {"postponed"}
+    assert worker.world.total == 0
+
+
+def test_what_the_batch_lost_is_not_sent(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test")
+    first, *_ = desk.injected(cast, *TO[:2]).recipient_ids
+    batch = worker.received(worker.batch(cast, "x.test", addresses))
+    claim.give_back(batch.token, only=[first])
+    assert len(worker.sender.send(batch).outcomes) == 1
+
+
+def test_decided_recipients_and_batches_without_a_path_are_left_alone(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test")
+    desk.injected(cast, *TO[:2])
+    batch = worker.received(worker.batch(cast, "x.test", addresses))
+    pathless = replace(batch, path=None)
+    assert worker.sender.send(pathless) is pathless
+    assert seal.seal(pathless) is pathless
+    decided = batch.with_outcomes(Outcome(batch.recipient_ids[0], "suppressed", "local", "s"))
+    assert len(worker.sender.send(decided).outcomes) == 2
+    assert worker.world.total == 1
+
+
+def test_a_worker_that_stops_leaves_a_silent_peer_and_returns_the_rest(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test", "hold_after_dot")
+    desk.injected(cast, *TO)
+    batch = worker.received(worker.batch(cast, "x.test", addresses))
+    sent: list[Batch] = []
+    thread = in_thread(worker, batch, sent)
+    wait_until(lambda: worker.world.site("x.test").held, 10, "the peer holds its reply back")
+    worker.sender.stop()
+    worker.connector.close()
+    thread.join(10)
+    (done,) = sent
+    assert [outcome.kind for outcome in done.outcomes] == ["", *["postponed"] * 5]
+    assert done.outcomes[0].code == 0
+    assert worker.limits.held("connections:acme-source:mx1.x.test") == 0
+
+
+def test_a_worker_that_stops_does_not_wait_for_a_peer_that_never_greets(
+    cast: Cast, worker: Worker
+) -> None:
+    addresses = worker.world.add_site("x.test", "silent")
+    desk.injected(cast, *TO)
+    batch = worker.received(worker.batch(cast, "x.test", addresses * 3, timeouts=(60.0,) * 9))
+    sent: list[Batch] = []
+    thread = in_thread(worker, batch, sent)
+    wait_until(lambda: worker.world.site("x.test").held, 10, "the peer says nothing")
+    worker.sender.stop()
+    worker.connector.close()
+    thread.join(10)
+    (done,) = sent
+    assert [outcome.kind for outcome in done.outcomes] == ["postponed"] * 6
+
+
+def in_thread(worker: Worker, batch: Batch, sent: list[Batch]) -> threading.Thread:
+    """Send in a thread of its own; the database is read before, in the test's transaction."""
+    waiting = {one.recipient_id: one for one in load(batch.token)}
+    assert batch.path is not None
+    run = Run(worker.sender, batch, batch.path, waiting)
+    thread = threading.Thread(target=lambda: sent.append(run.go()), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_rate_is_not_spent_on_a_dead_host(cast: Cast, worker: Worker) -> None:
+    addresses = worker.world.add_site("x.test", "down")
+    desk.injected(cast, *TO)
+    worker.sent(worker.batch(cast, "x.test", addresses, messages_per_second=0.001, burst=6))
+    bucket = Bucket("rate:acme-source:mx1.x.test", 0.001, 6)
+    assert worker.limits.take(6, buckets=[bucket]).granted == 6

@@ -1,0 +1,76 @@
+"""One deliver worker without Celery: custody, connector and sender, and batches for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path as Folder
+from typing import Any
+
+from mta.delivery.batch import Batch, Path
+from mta.delivery.connect import Connector
+from mta.delivery.custody import Custody
+from mta.delivery.judge import slots
+from mta.delivery.send import Sender
+from mta.limits.egress import Limits
+from mta.limits.memory import Memory
+from mta.net.loop import LoopThread
+from mta.net.tls import client_context
+from mta.storage.fields import now_ms
+from tests.cast import Cast
+from tests.state.spool import desk
+from tests.world.client import World
+
+
+class Worker:
+    """The parts of one process; `close` ends them."""
+
+    def __init__(self, folder: Folder, world: World, limits: Limits, memory: Memory) -> None:
+        self.world, self.limits = world, limits
+        self.loop = LoopThread()
+        self.loop.start()
+        self.custody = Custody(folder, "deliver", claim_seconds=60)
+        self.connector = Connector(
+            self.loop, limits, memory, port=world.smtp_port, tls_context=client_context(),
+            verified=client_context(str(world.ca_file), verified=True),
+        )  # fmt: skip
+        self.custody.leases = self.connector.leases
+        self.sender = Sender(self.connector, limits, self.custody)
+
+    def batch(self, cast: Cast, domain: str, addresses: list[str], **values: Any) -> Batch:
+        """A claimed batch of what is due for the domain, on a path to these addresses."""
+        held = desk.take(domain)
+        lane = desk.lane(domain)
+        batch = Batch(
+            token=held.token, lane_id=lane.pk, tenant_id=cast.tenant.pk, stream_id=lane.stream_id,
+            domain=domain, recipient_ids=held.recipient_ids, claimed_at=now_ms(),
+            window=values.pop("window", 100), path=path(cast, domain, addresses, **values),
+        )  # fmt: skip
+        self.limits.acquire(slots(batch.token, domain))
+        return batch
+
+    def received(self, batch: Batch) -> Batch:
+        """The batch as the worker has it once it is taken from the broker."""
+        self.custody.receive(batch.to_json())
+        assert self.custody.take(batch)
+        return batch
+
+    def sent(self, batch: Batch) -> Batch:
+        """Take and send."""
+        return self.sender.send(self.received(batch))
+
+    def close(self) -> None:
+        self.connector.close()
+        self.connector.releaser.shutdown()
+        self.loop.stop()
+        self.custody.journal.close()
+
+
+def path(cast: Cast, domain: str, addresses: list[str], **values: Any) -> Path:
+    plain = Path(
+        site=f"mx1.{domain}", provider="", hosts=((f"mx1.{domain}", tuple(addresses)),),
+        source_id=cast.source.pk, source_name=cast.source.name, source_address="",
+        ehlo_name="mill.example.net", tls="none", connections=3, messages_per_connection=100,
+        messages_per_second=0.0, burst=1, connections_per_minute=0, timeouts=(5.0,) * 9,
+        day_cap=None, queue="",
+    )  # fmt: skip
+    return replace(plain, **values)
