@@ -21,6 +21,7 @@ from mta.policy.shaping import Explained, limits_for, providers
 from mta.policy.site import provider_of, site_name
 from mta.spool.streams import StreamFacts, stream_facts
 from mta.storage.fields import now_ms
+from mta.suppression.lookup import normalise, suppressed_among
 
 DAY_SECONDS = 86_400
 #: Why mail waits for a person; `resume` looks for these words.
@@ -80,21 +81,21 @@ def refused(batch: Batch) -> list[Outcome]:
     now = now_ms()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT r.id, m.expires_at <= %s FROM spool_recipient r "
+            "SELECT r.id, r.address, m.expires_at <= %s FROM spool_recipient r "
             "JOIN spool_message m ON m.id = r.message_id "
-            "WHERE r.claim_token = %s AND r.state = 'claimed' AND (m.expires_at <= %s OR EXISTS ("
-            "SELECT 1 FROM suppression_suppression s WHERE s.address = lower(r.address) "
-            "AND (s.tenant_id IS NULL OR s.tenant_id = %s) "
-            "AND (s.stream_id IS NULL OR s.stream_id = %s) "
-            "AND (s.expires_at IS NULL OR s.expires_at > %s)))",
-            [now, batch.token, now, batch.tenant_id, batch.stream_id, datetime.now(UTC)],
+            "WHERE r.claim_token = %s AND r.state = 'claimed' ORDER BY r.id",
+            [now, batch.token],
         )
-        return [
-            outcome(rid, "postponed", "local", "time for delivery ran out", now, batch)
-            if expired
-            else outcome(rid, "suppressed", "local", "the address is suppressed", now, batch)
-            for rid, expired in cursor.fetchall()
-        ]
+        held = cursor.fetchall()
+    # Compared in Python: databases disagree on what is lower case beyond ASCII.
+    unwanted = suppressed_among(batch.tenant_id, batch.stream_id, [row[1] for row in held])
+    return [
+        outcome(rid, "postponed", "local", "time for delivery ran out", now, batch)
+        if expired
+        else outcome(rid, "suppressed", "local", "the address is suppressed", now, batch)
+        for rid, address, expired in held
+        if expired or normalise(address) in unwanted
+    ]
 
 
 def warmup_counter(source: str, provider: str, cap: int, day: str) -> Counter:
