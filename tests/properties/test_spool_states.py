@@ -138,7 +138,7 @@ class Spool(RuleBasedStateMachine):
 @pytest.mark.django_db
 def test_spool(cast: Cast) -> None:
     Spool.cast = cast
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis types it so
+    run_state_machine_as_test(
         Spool,
         settings=settings(
             max_examples=25, stateful_step_count=25, deadline=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+import redis
 
 from mta.delivery import connect
 from mta.delivery.batch import Path
@@ -163,7 +164,7 @@ def test_a_lease_that_cannot_be_given_back_ends_by_itself(
     (slot,) = worker.connector.leases()
 
     def away(slots: object) -> None:
-        raise connect.redis.ConnectionError
+        raise redis.ConnectionError
 
     monkeypatch.setattr(worker.limits, "release", away)
     worker.connector.give_slot_back(slot)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.db import OperationalError
 
 from mta import wiring
@@ -252,7 +253,7 @@ def test_redis_away_costs_a_settled_batch_only_its_slot(
     worker: Worker, batch: Batch, monkeypatch: pytest.MonkeyPatch, limits: Limits
 ) -> None:
     def away(_: object) -> None:
-        raise custody_module.redis.ConnectionError
+        raise redis.ConnectionError
 
     monkeypatch.setattr(limits, "release", away)
     judge(batch.with_outcomes(*map(ok, batch.recipient_ids)), random.Random(1))

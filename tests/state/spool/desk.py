@@ -54,7 +54,7 @@ def context(cast: Cast, token: int, domain: str, **values: Any) -> Context:
 
 
 def result(recipient_id: int, outcome: str, **values: Any) -> Result:
-    known = {
+    by_outcome: dict[str, dict[str, Any]] = {
         "delivered": {"reply": "250 2.0.0 ok", "text": "ok", "code": 250, "stage": "dot"},
         "deferred": {"reply": "451 4.7.1 later", "text": "later", "code": 451, "stage": "rcpt",
                      "bounce_class": "greylisted"},
@@ -63,7 +63,8 @@ def result(recipient_id: int, outcome: str, **values: Any) -> Result:
                     "permanent": True, "scope": "recipient"},
         "suppressed": {"reply": "the address is suppressed"},
         "postponed": {"reply": "limit rate"},
-    }[outcome]  # fmt: skip
+    }  # fmt: skip
+    known = by_outcome[outcome]
     return Result(recipient_id, outcome, **{"at": now_ms(), "took_ms": 5, **known, **values})
 
 

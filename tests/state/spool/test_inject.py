@@ -198,7 +198,7 @@ def test_bodies_kept_ready_stay_within_their_bytes(cast: Cast) -> None:
 def test_a_lost_lock_is_tried_for_again_and_anything_else_is_not(
     transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     tries: list[int] = []
 
     def locked() -> str:

@@ -179,7 +179,7 @@ def test_a_lost_body_does_not_stop_the_settlement(
     monkeypatch.setattr(failure, "BODIES", bodies.Bodies())
     desk.injected(cast, "a@x.test")
     other = Body.objects.create(
-        digest="0" * 64, kind="raw", content=b"", size=0, created_at=from_ms(now_ms())
+        digest="0" * 64, kind="raw", content=b"", size=0, created_at=now_ms()
     )
     held = desk.take("x.test")
     Message.objects.update(body=other)

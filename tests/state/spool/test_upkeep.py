@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import orjson
 import pytest
-from django.utils import timezone
 
 from mta.events.models import Event
 from mta.spool import upkeep
 from mta.spool.models import IdempotencyKey, Lane, Message, Recipient
-from mta.storage.fields import from_ms
+from mta.storage.fields import from_ms, now_ms
 from tests.cast import Cast
 from tests.state.spool import desk
 
@@ -49,7 +46,7 @@ def test_old_answers_are_forgotten(cast: Cast) -> None:
     for key, age in (("old", 25), ("young", 23)):
         IdempotencyKey.objects.create(
             tenant=cast.tenant, key=key, request_digest="0" * 64, status=202, response="{}",
-            created_at=timezone.now() - timedelta(hours=age),
+            created_at=now_ms() - age * 3_600_000,
         )  # fmt: skip
     assert upkeep.forget_idempotency_keys() == 1
     assert IdempotencyKey.objects.get().key == "young"

@@ -69,7 +69,7 @@ def test_a_journal_has_its_name_only_when_it_is_locked_and_whole(
         seen.append(sorted(path.suffix for path in tmp_path.iterdir()))
         flock(file, how)
 
-    monkeypatch.setattr(journal.fcntl, "flock", watched)
+    monkeypatch.setattr(fcntl, "flock", watched)
     mine.rotate()
     assert seen == [[".draft", ".journal"]]
     assert [path.suffix for path in tmp_path.iterdir()] == [".journal"]
@@ -143,7 +143,7 @@ def test_a_reply_that_cannot_be_written_is_still_known(
 ) -> None:
     mine = Journal(tmp_path, "deliver")
     mine.opened(1, {})
-    monkeypatch.setattr(journal.os, "write", lambda file, data: len(data) - 1)
+    monkeypatch.setattr(os, "write", lambda file, data: len(data) - 1)
     with pytest.raises(OSError, match="No space left"):
         mine.reply(1, [4])
     assert mine.open_batches()[1].replies == [[4]]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from mta.settings.config import load
+from mta.settings.config import Config, load
 from mta.settings.databases import databases
 from mta.settings.env import Env, host_port
 
 
-def config_of(tmp_path: Path, **values: str):  # type: ignore[no-untyped-def]  # the config
+def config_of(tmp_path: Path, **values: str) -> Config:
     names = {f"MAILMILL_{name}": value for name, value in values.items()}
     return load(Env({"MAILMILL_DATA_DIR": str(tmp_path), **names}))
 
