@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from typing import Any
 
 from kombu import Exchange, Queue
@@ -23,6 +24,10 @@ MOST_SITES = 32
 #: Seconds after its last busy batch until a site's queue is given up.
 SITE_SECONDS = 3600
 SITES_KEY = "mailmill:site-queues"
+#: An answer is remembered this long: busy sites ask for every batch.
+RECENT_SECONDS = 5.0
+MOST_RECENT = 10_000
+_recent: dict[tuple[str, bool], tuple[float, str]] = {}
 
 
 def queue(name: str) -> Queue:
@@ -58,6 +63,19 @@ def tail_queue(site: str) -> str:
 
 def queue_for(site: str, *, big: bool) -> str:
     """The deliver queue of a site; a big one gets its own while there is room."""
+    asked = (site, big)
+    known = _recent.get(asked)
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
+    name = look_up(site, big=big)
+    _recent[asked] = (time.monotonic() + RECENT_SECONDS, name)
+    if len(_recent) > MOST_RECENT:
+        _recent.clear()
+    return name
+
+
+def look_up(site: str, *, big: bool) -> str:
+    """The work of `queue_for`: four questions to Redis."""
     client = wiring.redis_client()
     name = site_queue(site)
     if big:

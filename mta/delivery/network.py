@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import cache
+from dataclasses import dataclass
 
 from mta import wiring
 from mta.delivery.connect import Connector
@@ -15,27 +15,34 @@ from mta.net.tls import client_context
 from mta.storage.transactions import let_go
 
 _lock = threading.Lock()
+_network: list[Network] = []
 _sender: list[Sender] = []
 
 
-@cache
-def loop() -> LoopThread:
-    """The event loop of this process, running in its own thread."""
-    thread = LoopThread()
-    thread.start()
-    return thread
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The loop, and the resolver whose futures belong to it."""
+
+    loop: LoopThread
+    resolver: Resolver
 
 
-@cache
-def _resolver() -> Resolver:
-    return wiring.resolver()
+def network() -> Network:
+    """This process's; made once, however many threads ask for it first."""
+    with _lock:
+        if not _network:
+            thread = LoopThread()
+            thread.start()
+            _network.append(Network(thread, wiring.resolver()))
+        return _network[0]
 
 
 def route_to(domain: str) -> Route | ResolveError:
     """The MX route of a domain, or why there is none."""
     let_go()
     try:
-        return loop().run(_resolver().route(domain))
+        here = network()
+        return here.loop.run(here.resolver.route(domain))
     except ResolveError as error:
         return error
 
@@ -44,7 +51,7 @@ def open_sender(custody: Custody) -> Sender:
     """Make this process's sender; its leases are kept alive by the custody."""
     config = wiring.config()
     connector = Connector(
-        loop(),
+        network().loop,
         wiring.limits(),
         wiring.memory(),
         port=config.remote_smtp_port,

@@ -127,6 +127,17 @@ def chosen(condition: str) -> str:
     )
 
 
+def is_held(token: int) -> bool:
+    """Whether the token holds any recipient; a read, it prolongs nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM spool_recipient WHERE state = 'claimed' AND claim_token = %s "
+            "AND claimed_until > %s LIMIT 1",
+            [token, now_ms()],
+        )
+        return cursor.fetchone() is not None
+
+
 def held(token: int) -> list[int]:
     """Ids of the recipients that the token still holds."""
     with connection.cursor() as cursor:

@@ -8,11 +8,13 @@ from functools import wraps
 from typing import Any
 
 from celery.exceptions import Ignore
+from django.db import close_old_connections
 
 from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.custody import Custody
 from mta.observe import maillog
+from mta.storage.transactions import let_go
 
 log = logging.getLogger(__name__)
 _custody: list[Custody] = []
@@ -58,7 +60,10 @@ def in_custody(
             except Exception:
                 log.exception("batch %s goes back", token)
                 custody().failed(token)
+                close_old_connections()
                 raise Ignore from None
+            finally:
+                let_go()
             custody().pass_on(token, vouch=vouch)
             return batch.to_json()
 
