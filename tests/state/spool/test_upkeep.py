@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from mta.events.models import Event
 from mta.spool import upkeep
@@ -33,6 +35,17 @@ def test_held_mail_expires_with_event_and_report(cast: Cast) -> None:
     )  # fmt: skip
     assert Message.objects.filter(origin="dsn").count() == 2
     assert desk.broken() == []
+
+
+def test_the_sweep_looks_at_held_mail_only(cast: Cast) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL plans by what the table holds")
+    with CaptureQueriesContext(connection) as asked:
+        upkeep.expire()
+    (query,) = [row["sql"] for row in asked if "r.state = 'held'" in row["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+        assert "recipient_held" in cursor.fetchall()[0][3]
 
 
 def test_mail_that_waits_is_not_expired_here(cast: Cast) -> None:
