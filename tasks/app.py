@@ -58,7 +58,8 @@ app.conf.update(
         "sweep": {"task": "upkeep.sweep", "schedule": 5.0, "options": {"expires": 30}},
         "rearm": {"task": "upkeep.rearm", "schedule": 600.0, "options": {"expires": 600}},
     },
-    beat_schedule_filename=str(wiring.config().data_dir / "beat.schedule"),
+    # Nothing to remember: a sweep more or less after a restart is harmless.
+    beat_scheduler="celery.beat:Scheduler",
     imports=[
         "tasks.stages.resolve",
         "tasks.stages.sign",

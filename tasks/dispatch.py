@@ -20,10 +20,11 @@ from django.db import close_old_connections
 
 from mta import wiring
 from mta.delivery.batch import Batch
-from mta.delivery.judge import slots
+from mta.delivery.judge import free, slots
 from mta.egress.sources import suspended
 from mta.spool import claim, due
 from mta.spool.due import DueLane
+from mta.spool.settle import Summary
 from mta.spool.streams import stream_facts
 from mta.storage.fields import now_ms
 from tasks import pipeline
@@ -45,6 +46,8 @@ class Dispatcher:
         self.config = wiring.config()
         self.limits = wiring.limits()
         self.stopping = threading.Event()
+        #: What ended the last round early; raised once its batches are on their way.
+        self.failure: Exception | None = None
 
     def run(self) -> None:
         """Dispatch until SIGTERM or SIGINT."""
@@ -80,6 +83,8 @@ class Dispatcher:
             if not batches:
                 return started
             self.publish(batches)
+            if self.failure is not None:
+                raise self.failure
             started += len(batches)
         return started
 
@@ -92,6 +97,7 @@ class Dispatcher:
             if lanes:
                 turns.append(deque(lanes))
         batches: list[Batch] = []
+        self.failure = None
         while turns and len(batches) < BATCHES_A_ROUND:
             lanes_of_tenant = turns.popleft()
             lane = lanes_of_tenant.popleft()
@@ -99,7 +105,11 @@ class Dispatcher:
                 turns.append(lanes_of_tenant)
             if lane.domain in full or self.suspended(lane):
                 continue
-            room = self.batch_of(lane)
+            try:
+                room = self.batch_of(lane)
+            except (DatabaseError, redis.RedisError) as error:
+                self.failure = error  # what is claimed already goes its way first
+                break
             if isinstance(room, Batch):
                 batches.append(room)
             elif room == "batches":
@@ -124,9 +134,14 @@ class Dispatcher:
         refused = self.limits.acquire(places)
         if refused:
             return "batches" if refused.endswith("batches") else refused
-        taken = claim.claim(lane.id, lane.window, token=token, seconds=self.config.claim_seconds)
+        taken = None
+        try:
+            seconds = self.config.claim_seconds
+            taken = claim.claim(lane.id, lane.window, token=token, seconds=seconds)
+        finally:
+            if taken is None or not taken.recipient_ids:
+                self.limits.release(places)
         if taken is None or not taken.recipient_ids:
-            self.limits.release(places)
             return ""
         return Batch(
             token=token,
@@ -142,10 +157,14 @@ class Dispatcher:
         )
 
     def publish(self, batches: list[Batch]) -> None:
-        """Start the chains; on failure the claims go back and the error is raised."""
+        """Start the chains; on failure the claims and their places go back, the error is raised."""
         try:
             pipeline.start(batches)
         except pipeline.NotPublished:
             for batch in batches:
-                claim.give_back(batch.token)
+                try:
+                    claim.give_back(batch.token)
+                    free(batch, Summary(0))
+                except DatabaseError:  # this claim ends by itself; the others need not
+                    log.warning("claim of a batch that was not published not given back")
             raise

@@ -10,7 +10,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import redis
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from mta import wiring
 from mta.delivery.batch import Batch
@@ -21,8 +23,22 @@ from tasks import queues
 from tasks.app import app
 
 
+class BrokerAway(Exception):
+    """Redis does not answer."""
+
+
 def drain() -> dict[str, int]:
-    """Empty the stages' queues; returns how many batches were settled and how many returned."""
+    """Empty the stages' queues; returns how many batches were settled and how many returned.
+
+    Raises BrokerAway when Redis does not answer.
+    """
+    try:
+        return empty()
+    except (OperationalError, redis.RedisError) as error:
+        raise BrokerAway(str(error)) from error
+
+
+def empty() -> dict[str, int]:
     done = {"settled": 0, "returned": 0}
     names = [queues.CLASSIFY, queues.RESOLVE, queues.SIGN, *queues.tails(), *queues.site_queues()]
     with app.connection_for_read() as connection:

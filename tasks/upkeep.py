@@ -26,3 +26,4 @@ def rearm() -> None:
         upkeep.rearm_all()
     finally:
         let_go()
+    inject.ring()

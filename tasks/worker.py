@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any
@@ -21,6 +22,7 @@ from tasks.app import app
 from tasks.stages import stage
 
 __all__ = ["app"]
+log = logging.getLogger(__name__)
 STAGE = os.environ.get("STAGE_OF_WORKER", "")
 #: Seconds that replies on the wire get after SIGTERM, then what the next stage gets to settle.
 WIRE_SECONDS, SETTLE_SECONDS = 2.5, 1.5
@@ -29,10 +31,15 @@ WIRE_SECONDS, SETTLE_SECONDS = 2.5, 1.5
 @celeryd_after_setup.connect(weak=False)
 def set_up(sender: Any, **_: Any) -> None:
     """Recover what dead workers left, then be ready for batches."""
-    custody = stage.begin(STAGE)
-    if STAGE == "deliver":
-        network.open_sender(custody)
-        custody.chore = Subscriptions(str(sender)).renew
+    try:
+        custody = stage.begin(STAGE)
+        if STAGE == "deliver":
+            network.open_sender(custody)
+            custody.chore = Subscriptions(str(sender)).renew
+    except Exception:
+        # Celery swallows what a handler raises; a worker without custody must not look ready.
+        log.exception("the worker cannot start")
+        raise SystemExit(1) from None
 
 
 class Subscriptions:

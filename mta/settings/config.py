@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,17 +146,25 @@ def refuse_typing_errors(env: Env) -> None:
 
 
 def kept_secret(data_dir: Path) -> str:
-    """The secret key of this data folder, made at first use and readable by its owner only."""
+    """The secret key of this data folder, made at first use and readable by its owner only.
+
+    Processes of a first start may race: the file appears whole or not at all, and the first wins.
+    """
     path = data_dir / "secret_key"
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
+    if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-    value = secrets.token_urlsafe(48)
-    try:
-        with path.open("x") as file:
-            path.chmod(0o600)
-            file.write(value)
-    except FileExistsError:  # another process of the first start was quicker
-        return path.read_text().strip() or kept_secret(data_dir)
+        draft = data_dir / f".secret_key.{os.getpid()}"
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(file, secrets.token_urlsafe(48).encode())
+            with suppress(FileExistsError):  # another process of the first start was quicker
+                os.link(draft, path)
+        finally:
+            os.close(file)
+            draft.unlink()
+    value = path.read_text().strip()
+    if not value:
+        raise ImproperlyConfigured(
+            f"{path} is empty: restore it from a backup, or set MAILMILL_SECRET_KEY."
+        )
     return value

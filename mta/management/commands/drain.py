@@ -16,13 +16,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from kombu.exceptions import OperationalError
-
-        from tasks.drain import drain
+        from tasks.drain import BrokerAway, drain
 
         try:
             done = drain()
-        except OperationalError as error:
+        except BrokerAway as error:
             raise CommandError(
                 f"Redis does not answer ({error}): start it or correct MAILMILL_REDIS_URL."
             ) from None
