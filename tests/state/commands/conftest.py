@@ -21,7 +21,8 @@ def forget() -> None:
     """What processes remember belongs to another test's database, Redis or DNS."""
     for made in (wiring.redis_client, wiring.limits, wiring.nudge, wiring.counters, wiring.memory):
         made.cache_clear()
-    network._resolver.cache_clear()
+    while network._network:
+        network._network.pop().loop.stop()
     shaping._last.clear()
     streams._known.clear()
     sources.forget()
@@ -39,10 +40,8 @@ def fresh_redis(redis_url: str, settings: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def names(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+def names(settings: Any) -> Iterator[Names]:
     """A real DNS server that the settings name; the test writes its zones."""
-    # The connection holds the test's transaction: it cannot be given back during a look-up.
-    monkeypatch.setattr(network, "let_go", lambda: None)
     thread = LoopThread("names")
     thread.start()
     server = Names()

@@ -1,5 +1,7 @@
 """The layers of shaping rules, the shipped table, and the faults a table may have."""
 
+from typing import Any
+
 import pytest
 
 from mta.policy.shaping import (
@@ -13,7 +15,7 @@ from mta.policy.shaping import (
 )
 
 SHIPPED = load_rules()
-OURS = {"site": "mx.example.net", "mx_hosts": ["mx.example.net"]}
+OURS: dict[str, Any] = {"site": "mx.example.net", "mx_hosts": ["mx.example.net"]}
 
 
 def test_the_shipped_rules_have_no_problem() -> None:
