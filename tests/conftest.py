@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+#: Module and the name of what it remembers.
+REMEMBERED = {
+    "mta.spool.streams": "_known",
+    "mta.egress.sources": "_last",
+    "mta.delivery.shaping": "_last",
+    "mta.delivery.seal": "_by_domain",
+}
+
 if TYPE_CHECKING:
     from tests.cast import Cast
+
+
+@pytest.fixture(autouse=True)
+def forget_what_processes_remember() -> None:
+    """Facts kept for a few seconds belong to the database of the test before.
+
+    Only what is loaded already is touched: unit tests need no Django.
+    """
+    for module, name in REMEMBERED.items():
+        if module in sys.modules:
+            getattr(sys.modules[module], name).clear()
 
 
 @pytest.fixture(scope="session")
