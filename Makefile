@@ -16,6 +16,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --no-warn-script-location
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
+# The stories of kill -9, lost brokers and stops, told on both databases.
+DURABILITY := $(addprefix tests/scenarios/test_,kill_after_the_reply.py broker_lost.py sigterm.py two_dispatchers.py)
 step = @printf '\n== %s\n' "$(1)"
 
 help: ## Show the targets
@@ -53,6 +55,8 @@ test-effects: $(VENV)/dev.stamp
 test-scenarios: $(VENV)/dev.stamp
 	$(call step,scenarios: the whole stack)
 	@$(PYTEST) tests/scenarios
+	$(call step,scenarios: durability on PostgreSQL)
+	@MAILMILL_TEST_BACKEND=postgresql $(PYTEST) $(DURABILITY)
 
 check: lint test ## Run exactly what CI runs: lint, types, imports, Django's checks, tests
 	$(call step,make check: everything passed)
