@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def tracked(*suffixes: str) -> list[Path]:
     return [path for path in paths if path.suffix in suffixes and path.is_file()]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def sources() -> list[Path]:
     return [path for path in tracked(".py") if "migrations" not in path.parts]
 
@@ -48,7 +55,7 @@ def test_functions_of_the_product_stay_short() -> None:
     for path in sources():
         if path.relative_to(ROOT).parts[0] not in {"mta", "tasks", "dashboard"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 if length > FUNCTION_LIMIT:
@@ -60,7 +67,7 @@ def test_every_module_says_what_it_is() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in sources()
-        if path.read_text().strip() and ast.get_docstring(ast.parse(path.read_text())) is None
+        if parsed(path).body and ast.get_docstring(parsed(path)) is None
     ]
     assert silent == []
 
