@@ -134,8 +134,7 @@ def test_the_whole_stack(stack: Stack) -> None:
         begun = time.monotonic()
         assert up.terminate(12) == 0
         assert time.monotonic() - begun < 10
-        # The drain alone may be cut off when the machine is busy: its claims end by themselves.
-        assert re.findall(r"killing what has not ended: (?!drain$)(.*)", up.log()) == []
+        assert "killing what has not ended" not in up.log()
     said = re.findall(r"^(\w+) +\|", up.log(), re.MULTILINE)
     assert set(PROGRAMS) - {"valkey", "web"} <= set(said)
     assert processes_of(stack.folder / "data") == {}
