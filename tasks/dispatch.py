@@ -80,11 +80,12 @@ class Dispatcher:
         full: set[str] = set()
         while not self.stopping.is_set():
             batches = self.fill(full)
-            if not batches:
-                return started
-            self.publish(batches)
+            if batches:
+                self.publish(batches)
             if self.failure is not None:
                 raise self.failure
+            if not batches:
+                return started
             started += len(batches)
         return started
 

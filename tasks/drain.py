@@ -14,7 +14,6 @@ import redis
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.judge import free, judge
 from mta.spool import claim
@@ -66,10 +65,3 @@ def settle_or_return(batch: Batch, name: str) -> str:
     claim.give_back(batch.token)
     free(batch, Summary(0))
     return "returned"
-
-
-def pending() -> int:
-    """Batches in the stages' queues."""
-    client = wiring.redis_client()
-    names = [queues.CLASSIFY, queues.RESOLVE, queues.SIGN, *queues.tails(), *queues.site_queues()]
-    return sum(int(client.llen(name)) for name in names)

@@ -8,6 +8,7 @@ from typing import Any
 from mta.egress.models import Pool, PoolMember, Source
 from mta.mail.address import parse_address
 from mta.spool.inject import NewMessage, NewRecipient
+from mta.spool.models import Recipient
 from mta.tenants.models import SendingDomain, Stream, StreamKind, Tenant
 
 RAW = b"From: <news@acme.test>\r\nTo: <you@example.org>\r\nSubject: Hello\r\n\r\nHello.\r\n"
@@ -48,3 +49,9 @@ def make_cast(name: str = "acme", domain: str = "acme.test") -> Cast:
         for kind in StreamKind
     ]
     return Cast(tenant, streams[0], streams[1], source)
+
+
+def held(token: int) -> list[int]:
+    """Ids of the recipients that the token holds."""
+    rows = Recipient.objects.filter(state="claimed", claim_token=token).order_by("pk")
+    return list(rows.values_list("pk", flat=True))

@@ -138,17 +138,6 @@ def is_held(token: int) -> bool:
         return cursor.fetchone() is not None
 
 
-def held(token: int) -> list[int]:
-    """Ids of the recipients that the token still holds."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM spool_recipient "
-            "WHERE state = 'claimed' AND claim_token = %s ORDER BY id",
-            [token],
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-
 def attempts_before(token: int) -> dict[int, int]:
     """How often each recipient that the token holds was tried before."""
     with connection.cursor() as cursor:

@@ -20,6 +20,7 @@ from mta.limits.egress import Limits
 from mta.spool import claim
 from mta.storage.fields import now_ms
 from tests.cast import Cast
+from tests.cast import held as held_by
 from tests.effects.delivery.worker import Worker
 from tests.services.processes import wait_until
 from tests.state.spool import desk
@@ -131,7 +132,7 @@ def test_the_heartbeat_keeps_claims_and_slots(worker: Worker, batch: Batch, limi
     assert worker.custody.holds(batch.token)
     assert limits.held(f"taken:deliver:{batch.token}") == 1
     assert limits.held("batches:x.test") == 1
-    assert claim.held(batch.token) == list(batch.recipient_ids)
+    assert held_by(batch.token) == list(batch.recipient_ids)
 
 
 def test_the_heartbeat_lets_go_of_what_is_settled(worker: Worker, batch: Batch) -> None:

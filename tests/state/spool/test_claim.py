@@ -11,6 +11,7 @@ from mta.spool import claim
 from mta.spool.models import Lane, Recipient
 from mta.storage.fields import now_ms
 from tests.cast import Cast
+from tests.cast import held as held_by
 from tests.state.spool import desk
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,7 @@ def test_renewal_prolongs_what_is_held_and_nothing_else(cast: Cast) -> None:
     desk.injected(cast, "a@x.test", "b@x.test")
     held = desk.take("x.test", seconds=1)
     assert claim.renew([held.token, 99], seconds=500) == {held.token: 2}
-    assert claim.held(held.token) == list(held.recipient_ids)
+    assert held_by(held.token) == list(held.recipient_ids)
     until = desk.row(held.recipient_ids[0]).claimed_until
     assert until is not None
     assert until.timestamp() > time.time() + 400
@@ -93,7 +94,7 @@ def test_only_some_can_be_given_back(cast: Cast) -> None:
     held = desk.take("x.test")
     assert claim.give_back(held.token, only=[]) == 0
     assert claim.give_back(held.token, only=[first, 1]) == 1
-    assert claim.held(held.token) == [second]
+    assert held_by(held.token) == [second]
     assert desk.broken() == []
 
 
