@@ -70,10 +70,18 @@ class Config:
     max_batches: int
     #: Most batches under way at once for one destination domain.
     max_batches_per_domain: int
-    #: Threads of the deliver worker: batches that one process sends at the same time.
+    #: Connections that one deliver worker may hold open at once.
+    deliver_connections: int
+    #: Threads of the deliver worker for what blocks: database, Redis. Connections need none.
     deliver_threads: int
     #: Number of hashed queues that the small sites share.
     tail_queues: int
+    #: How RSA signatures are computed: "auto" (eight at a time where the processor can) or "openssl".
+    rsa: str
+    #: Days after which finished messages are deleted, with recipients and attempts; 0: never.
+    retention_days: int
+    #: Days after which events are deleted; 0: never.
+    event_retention_days: int
     #: "production" or "demo" (short retry times; see mta/settings/profiles.py).
     profile: str
     #: Log level of the processes.
@@ -126,8 +134,12 @@ def load(env: Env) -> Config:
         claim_seconds=env.integer("CLAIM_SECONDS", 120, low=3, high=86_400),
         max_batches=env.integer("MAX_BATCHES", 200, low=1, high=100_000),
         max_batches_per_domain=env.integer("MAX_BATCHES_PER_DOMAIN", 12, low=1, high=1000),
+        deliver_connections=env.integer("DELIVER_CONNECTIONS", 4000, low=1, high=60_000),
         deliver_threads=env.integer("DELIVER_THREADS", 200, low=1, high=5000),
         tail_queues=env.integer("TAIL_QUEUES", 4, low=1, high=32),
+        rsa=env.choice("RSA", "auto", ("auto", "openssl")),
+        retention_days=env.integer("RETENTION_DAYS", 30, low=0, high=36_500),
+        event_retention_days=env.integer("EVENT_RETENTION_DAYS", 30, low=0, high=36_500),
         profile=env.choice("PROFILE", "production", tuple(PROFILES)),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
