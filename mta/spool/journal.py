@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ import orjson
 log = logging.getLogger(__name__)
 #: Bytes of closed batches after which the file is written anew with the open ones only.
 ROTATE_BYTES = 8 * 2**20
+#: An outcome as its custodian writes it.
+Row = Sequence[Any]
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class Entry:
     """An open batch: how its custodian describes it, and the replies read so far."""
 
     batch: dict[str, Any]
-    replies: list[list[Any]] = field(default_factory=list)
+    replies: list[Row] = field(default_factory=list)
     #: time.monotonic() of when the next stage got it; infinite while it is worked on here.
     handed_on_at: float = float("inf")
 
@@ -53,33 +55,50 @@ class Journal:
 
     def opened(self, token: int, batch: dict[str, Any]) -> None:
         """The batch is in this process's hands; a second copy of it changes nothing."""
-        with self.lock:
-            if token not in self.entries:
-                self.entries[token] = Entry(batch)
-                self.append({"t": token, "open": batch})
+        self.opened_many({token: batch})
 
-    def reply(self, token: int, reply: list[Any]) -> None:
+    def opened_many(self, batches: Mapping[int, dict[str, Any]]) -> None:
+        """The same for several by token, in one write."""
+        with self.lock:
+            new = {token: Entry(b) for token, b in batches.items() if token not in self.entries}
+            self.entries.update(new)
+            self.append([{"t": token, "open": entry.batch} for token, entry in new.items()])
+
+    def reply(self, token: int, reply: Row) -> None:
         """One recipient's outcome, as JSON values."""
+        self.replies(token, [reply])
+
+    def replies(self, token: int, replies: Sequence[Row]) -> None:
+        """Outcomes of recipients of one batch that were read together, in one write."""
         with self.lock:
             entry = self.entries.get(token)
             if entry is not None:
-                entry.replies.append(reply)
-                self.append({"t": token, "reply": reply})
+                entry.replies.extend(replies)
+                self.append([{"t": token, "reply": reply} for reply in replies])
 
     def handed_on(self, token: int, *, at: float | None = None) -> None:
         """The next stage has it; this process still vouches for its replies until it is settled."""
+        self.handed_on_many([token], at=at)
+
+    def handed_on_many(self, tokens: Iterable[int], *, at: float | None = None) -> None:
+        """The same for several; `at` in time.monotonic(), now when None."""
         with self.lock:
-            entry = self.entries.get(token)
-            if entry is not None:
-                entry.handed_on_at = time.monotonic() if at is None else at
+            for token in tokens:
+                entry = self.entries.get(token)
+                if entry is not None:
+                    entry.handed_on_at = time.monotonic() if at is None else at
 
     def closed(self, token: int) -> None:
         """Nothing more is known here that the database does not know."""
+        self.closed_many([token])
+
+    def closed_many(self, tokens: Iterable[int]) -> None:
+        """The same for several, in one write."""
         with self.lock:
-            if self.entries.pop(token, None) is not None:
-                self.append({"t": token, "closed": 1})
-                if self.size > self.rotate_at:
-                    self.rotate()
+            gone = [token for token in tokens if self.entries.pop(token, None) is not None]
+            self.append([{"t": token, "closed": 1} for token in gone])
+            if self.size > self.rotate_at:
+                self.rotate()
 
     def open_batches(self) -> dict[int, Entry]:
         with self.lock:
@@ -93,8 +112,8 @@ class Journal:
             os.close(self.file)
             self.file = -1
 
-    def append(self, line: dict[str, Any]) -> None:
-        self.size += put(self.file, line)
+    def append(self, lines: Sequence[dict[str, Any]]) -> None:
+        self.size += put(self.file, lines)
 
     def rotate(self) -> None:
         """Go on in a new file that holds the open batches; the old one is removed after.
@@ -128,9 +147,9 @@ class Journal:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             for token, entry in self.entries.items():
-                size += put(file, {"t": token, "open": entry.batch})
-                for reply in entry.replies:
-                    size += put(file, {"t": token, "reply": reply})
+                lines: list[dict[str, Any]] = [{"t": token, "open": entry.batch}]
+                lines += [{"t": token, "reply": reply} for reply in entry.replies]
+                size += put(file, lines)
             draft.rename(path)
         except OSError:
             draft.unlink(missing_ok=True)
@@ -139,10 +158,13 @@ class Journal:
         return file, size
 
 
-def put(file: int, line: dict[str, Any]) -> int:
-    """Append one line, behind its line break: what a full disk tore off spoils no later line."""
-    data = b"\n" + orjson.dumps(line)
-    if os.write(file, data) != len(data):
+def put(file: int, lines: Sequence[dict[str, Any]]) -> int:
+    """Append the lines in one write; returns its bytes.
+
+    Each stands behind its line break: what a full disk tore off spoils no later line.
+    """
+    data = b"".join([b"\n" + orjson.dumps(line) for line in lines])
+    if data and os.write(file, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return len(data)
 

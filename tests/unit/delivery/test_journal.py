@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,28 @@ def test_a_second_copy_of_a_batch_does_not_forget_the_replies(tmp_path: Path) ->
         mine.reply(1, [10])
     assert mine.open_batches()[1].replies == [[10], [10]]
     assert read(lines(mine.path))[1].replies == [[10], [10]]
+
+
+def test_what_comes_together_is_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Journal(tmp_path, "deliver")
+    write, writes = os.write, []
+
+    def counted(file: int, data: bytes) -> int:
+        writes.append(data)
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    mine.opened_many({1: {"token": 1}, 2: {"token": 2}, 3: {}})
+    mine.opened_many({2: {"another": "copy"}})
+    mine.replies(1, [[10, "dot"], [11, "rcpt"]])
+    mine.replies(9, [[1]])
+    mine.handed_on_many([1, 2, 9], at=5.0)
+    mine.closed_many([2, 3, 4])
+    assert len(writes) == 3
+    assert mine.open_batches()[1].handed_on_at == 5.0
+    assert read(lines(mine.path)) == {1: Entry({"token": 1}, [[10, "dot"], [11, "rcpt"]])}
 
 
 def test_a_living_journal_is_no_orphan(tmp_path: Path) -> None:
@@ -125,10 +148,10 @@ def test_a_full_disk_stops_no_rotation_and_loses_nothing(
     mine.opened(2, {})
     before, put = mine.path, journal.put
 
-    def full(file: int, line: dict[str, Any]) -> int:
+    def full(file: int, lines: Sequence[dict[str, Any]]) -> int:
         if file != mine.file:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return put(file, line)
+        return put(file, lines)
 
     monkeypatch.setattr(journal, "put", full)
     mine.closed(2)
