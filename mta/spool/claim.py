@@ -26,6 +26,15 @@ RETURNED = "CASE WHEN attempts > 0 THEN 'deferred' ELSE 'scheduled' END"
 
 
 @dataclass(frozen=True, slots=True)
+class Want:
+    """A lane, how many of its due recipients at most, and the token they shall be held under."""
+
+    lane_id: int
+    limit: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """Recipients of one lane, held under one token; source_id when they must keep their source."""
 
@@ -34,6 +43,7 @@ class Claim:
     source_id: int | None
     #: Something of the lane is due beyond what was taken.
     more: bool
+    lane_id: int = 0
 
 
 def new_token() -> int:
@@ -43,6 +53,21 @@ def new_token() -> int:
 
 def is_postgresql() -> bool:
     return connection.vendor == "postgresql"
+
+
+def claim_many(wants: Sequence[Want], *, seconds: float) -> list[Claim]:
+    """Take due recipients of several lanes in one transaction, each lane under its own token.
+
+    A lane that another dispatcher has at the moment, or that has nothing due, is absent.
+    """
+    if not wants:
+        return []
+
+    def work() -> list[Claim]:
+        found = [_claim(want.lane_id, want.limit, want.token, seconds) for want in wants]
+        return [one for one in found if one is not None and one.recipient_ids]
+
+    return write(work)
 
 
 def claim(lane_id: int, limit: int, *, token: int, seconds: float) -> Claim | None:
@@ -71,7 +96,7 @@ def _claim(lane_id: int, limit: int, token: int, seconds: float) -> Claim | None
         cursor.execute("SELECT due_at FROM spool_lane WHERE id = %s", [lane_id])
         due = cursor.fetchone()
     more = due is not None and due[0] is not None and due[0] <= now
-    return Claim(token, tuple(sorted(ids)), first[0] if first else None, more)
+    return Claim(token, tuple(sorted(ids)), first[0] if first else None, more, lane_id)
 
 
 def take(
@@ -127,32 +152,50 @@ def chosen(condition: str) -> str:
     )
 
 
-def is_held(token: int) -> bool:
-    """Whether the token holds any recipient; a read, it prolongs nothing."""
+def held(tokens: Sequence[int]) -> set[int]:
+    """Those of the tokens whose claim lasts; a read, it prolongs nothing."""
+    if not tokens:
+        return set()
+    condition, params = bulk.numbers("claim_token", tokens)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM spool_recipient WHERE state = 'claimed' AND claim_token = %s "
-            "AND claimed_until > %s LIMIT 1",
-            [token, now_ms()],
+            "SELECT DISTINCT claim_token FROM spool_recipient WHERE state = 'claimed' "  # noqa: S608
+            f"AND {condition} AND claimed_until > %s",
+            [*params, now_ms()],
         )
-        return cursor.fetchone() is not None
+        return {row[0] for row in cursor.fetchall()}
 
 
-def attempts_before(token: int) -> dict[int, int]:
-    """How often each recipient that the token holds was tried before."""
+def is_held(token: int) -> bool:
+    """Whether the token's claim lasts."""
+    return bool(held([token]))
+
+
+def attempts_before(tokens: int | Sequence[int]) -> dict[int, int]:
+    """How often each recipient that the tokens hold was tried before."""
+    condition, params = bulk.numbers("claim_token", as_tokens(tokens))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, attempts FROM spool_recipient WHERE state = 'claimed' AND claim_token = %s",
-            [token],
+            "SELECT id, attempts FROM spool_recipient "  # noqa: S608
+            f"WHERE state = 'claimed' AND {condition}",
+            params,
         )
         return dict(cursor.fetchall())
 
 
+def as_tokens(tokens: int | Sequence[int]) -> Sequence[int]:
+    return [tokens] if isinstance(tokens, int) else tokens
+
+
 def give_back(
-    token: int, *, at: int | None = None, reason: str = "", only: Iterable[int] | None = None
-) -> int:
-    """Return a batch's recipients (or `only` some) untried, due at `at` (ms; default now)."""
-    return write(lambda: return_claims([token], at=at, reason=reason, only=only))
+    tokens: int | Sequence[int], *, at: int | None = None, reason: str = "",
+    only: Iterable[int] | None = None,
+) -> int:  # fmt: skip
+    """Return recipients of batches (or `only` some) untried, due at `at` (ms; default now)."""
+    known = as_tokens(tokens)
+    if not known:
+        return 0
+    return write(lambda: return_claims(known, at=at, reason=reason, only=only))
 
 
 def return_claims(

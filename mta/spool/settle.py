@@ -7,11 +7,12 @@ Rule 3: settling twice is harmless: the second time the token holds nothing.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from mta.events import outbox
 from mta.policy.retry import RetrySchedule
@@ -23,6 +24,7 @@ from mta.storage.fields import now_ms
 from mta.storage.transactions import write
 from mta.suppression.record import suppress
 
+log = logging.getLogger(__name__)
 RECIPIENT_COLUMNS = (
     "state", "attempts", "next_attempt_at", "claim_token", "claimed_until", "source_id",
     "last_reply", "bounce_class", "updated_at",
@@ -43,6 +45,25 @@ class Summary:
     dsns: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One batch to settle; `schedule` gives the retry schedule of a recipient."""
+
+    context: Context
+    results: Sequence[Result]
+    schedule: Callable[[Owned], RetrySchedule]
+
+
+class SettleError(Exception):
+    """Some batches cannot be settled; the others are. The first error is the cause."""
+
+    def __init__(self, tokens: Sequence[int], summaries: Sequence[Summary | None]) -> None:
+        super().__init__(f"batches that cannot be settled: {', '.join(map(str, tokens))}")
+        self.tokens = tuple(tokens)
+        #: In the order of the settlements; None where one failed.
+        self.summaries = tuple(summaries)
+
+
 def settle(
     context: Context,
     results: Sequence[Result],
@@ -50,9 +71,43 @@ def settle(
     rng: random.Random,
 ) -> Summary:
     """Write the results of the batch `context.token`; what it no longer holds is left alone."""
+    return together([Settlement(context, results, schedule)], rng)[0]
 
-    def work() -> Summary:
-        return _settle(context, results, schedule, rng)
+
+def settle_many(settlements: Sequence[Settlement], rng: random.Random) -> list[Summary]:
+    """Settle batches in one transaction; summaries in their order.
+
+    A batch that meets an error does not sink the others: they are settled one by one, then
+    SettleError names those that failed. OperationalError: nothing is settled, try again later.
+    """
+    if not settlements:
+        return []
+    try:
+        return together(settlements, rng)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("%d batches cannot be settled together", len(settlements))
+    summaries: list[Summary | None] = []
+    failed: dict[int, Exception] = {}
+    for one in settlements:
+        try:
+            summaries += together([one], rng)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            summaries.append(None)
+            failed[one.context.token] = error
+    if failed:
+        raise SettleError(list(failed), summaries) from next(iter(failed.values()))
+    return [one for one in summaries if one is not None]
+
+
+def together(settlements: Sequence[Settlement], rng: random.Random) -> list[Summary]:
+    """Settle all in one transaction or none."""
+
+    def work() -> list[Summary]:
+        return [_settle(one.context, one.results, one.schedule, rng) for one in settlements]
 
     try:
         return write(work)
