@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mta import wiring
@@ -14,6 +17,9 @@ from mta.net.loop import LoopThread
 from mta.net.tls import client_context
 from mta.storage.transactions import let_go
 
+log = logging.getLogger(__name__)
+#: More would only wait for one another: Redis answers in a fraction of a millisecond.
+MOST_REDIS_THREADS = 16
 _lock = threading.Lock()
 _network: list[Network] = []
 _sender: list[Sender] = []
@@ -47,6 +53,31 @@ def route_to(domain: str) -> Route | ResolveError:
         return error
 
 
+def routes_to(domains: Iterable[str]) -> dict[str, Route | ResolveError]:
+    """The MX route of each domain, or why there is none; looked up side by side.
+
+    A bug in one look-up is a temporary failure of that domain alone.
+    """
+    let_go()
+    wanted = list(dict.fromkeys(domains))
+    here = network()
+    return dict(zip(wanted, here.loop.run(looked_up(here.resolver, wanted)), strict=True))
+
+
+async def looked_up(resolver: Resolver, domains: Sequence[str]) -> list[Route | ResolveError]:
+    answers = await asyncio.gather(*map(resolver.route, domains), return_exceptions=True)
+    return [answered(domain, answer) for domain, answer in zip(domains, answers, strict=True)]
+
+
+def answered(domain: str, answer: Route | BaseException) -> Route | ResolveError:
+    if isinstance(answer, Route | ResolveError):
+        return answer
+    if not isinstance(answer, Exception):  # the loop ends
+        raise answer
+    log.error("look-up of %s", domain, exc_info=answer)
+    return ResolveError(False, 451, "4.4.3", "the look-up met an error; the log tells it")
+
+
 def open_sender(custody: Custody) -> Sender:
     """Make this process's sender; its leases are kept alive by the custody."""
     config = wiring.config()
@@ -57,6 +88,8 @@ def open_sender(custody: Custody) -> Sender:
         port=config.remote_smtp_port,
         tls_context=client_context(),
         verified=client_context(config.ca_file or None, verified=True),
+        most=config.deliver_connections,
+        threads=min(config.deliver_threads, MOST_REDIS_THREADS),
     )
     custody.leases = connector.leases
     sender = Sender(connector, wiring.limits(), custody)

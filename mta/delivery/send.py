@@ -1,35 +1,30 @@
-"""Deliver: one batch down one connection after another, as the limits and the hosts allow.
+"""Deliver: batches are begun from any thread, and each is one run in the loop until it ends.
 
-Rule 1: nothing is sent without a token of every limit; what is not admitted goes back with its time
-        and counts as no attempt.
-Rule 2: an outcome is journalled the moment its reply is read.
-Rule 3: a recipient that a connection did not get to is tried on the next one; two connections in a
-        row without any progress end the batch.
+Rule 1: a batch that was begun ends once: `on_done` gets it with its outcomes, or the custody hears
+        that it failed.
+Rule 2: the rows are read in the thread that begins; the loop never waits for the database.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from mta.delivery.batch import Batch, Outcome, Path
-from mta.delivery.connect import Connector, Refusal
+from mta.delivery.batch import Batch, Path
+from mta.delivery.connect import Connector
 from mta.delivery.custody import Custody
-from mta.delivery.route import today, warmup_counter
-from mta.limits.egress import Bucket, Counter, Limits
-from mta.mail.template import TemplateError
-from mta.net import smtp_envelope as net
-from mta.net.smtp import Connection
-from mta.spool.load import Outgoing, load
-from mta.storage.fields import now_ms
+from mta.delivery.run import Means, Run
+from mta.limits.egress import Limits
+from mta.spool.load import Outgoing, load_many
 from mta.storage.transactions import let_go
 
-#: Seconds a thread waits for a token before the rest of the batch goes back.
-PATIENCE = 1.0
-#: How long a batch that met only full limits of connections stays away, milliseconds.
-CONNECTION_WAIT_MS = 1000
+log = logging.getLogger(__name__)
+OnDone = Callable[[Batch], None]
+OnError = Callable[[Batch, BaseException], None]
+#: A batch, its path, and its recipients without an outcome.
+Begun = tuple[Batch, Path, dict[int, Outgoing]]
 
 
 class Sender:
@@ -37,213 +32,115 @@ class Sender:
 
     def __init__(self, connector: Connector, limits: Limits, custody: Custody) -> None:
         self.connector, self.limits, self.custody = connector, limits, custody
-        self.stopping = threading.Event()
+        self.means = Means(connector, limits, custody, asyncio.Event())
+        #: Touched in the loop only; keeps the runs alive.
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.changed = threading.Condition()
+        self.running = 0
+
+    def begin(self, batches: Sequence[Batch], on_done: OnDone) -> None:
+        """Start one run per batch and return; the rows are loaded first, in this thread.
+
+        `on_done` gets each batch that ended well, with an outcome for each recipient it still held;
+        it is called once a batch, from any thread, and must neither block nor raise. A run that
+        meets a bug or an outage is logged and told to the custody instead. Raises what loading
+        raises, RuntimeError when the loop does not run: then no batch was begun.
+        """
+        self.launch(batches, on_done, self.failed)
+
+    def launch(self, batches: Sequence[Batch], on_done: OnDone, on_error: OnError) -> None:
+        ready = with_rows(batches)
+        let_go()
+        with self.changed:
+            self.running += len(ready)
+        try:
+            self.connector.loop.call(self.start, ready, on_done, on_error)
+        except BaseException:
+            self.ended(len(ready))
+            raise
+        for batch in batches:
+            if batch.path is None:
+                on_done(batch)
+
+    def start(self, ready: Sequence[Begun], on_done: OnDone, on_error: OnError) -> None:
+        """Called in the loop."""
+        for batch, path, waiting in ready:
+            run = Run(self.means, batch, path, waiting)
+            task = asyncio.ensure_future(self.run(run, on_done, on_error))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def run(self, run: Run, on_done: OnDone, on_error: OnError) -> None:
+        """The edge of one run."""
+        try:
+            done = await run.go()
+        except Exception as error:
+            on_error(run.batch, error)
+        except asyncio.CancelledError as cancelled:  # the loop ends
+            on_error(run.batch, cancelled)
+            raise
+        else:
+            on_done(done)
+        finally:
+            self.ended(1)
+
+    def failed(self, batch: Batch, error: BaseException) -> None:
+        """What is known of the batch is settled by the custody, the rest goes back."""
+        log.error("batch %s goes back", batch.token, exc_info=error)
+        self.custody.failed(batch.token)
+
+    def ended(self, count: int) -> None:
+        with self.changed:
+            self.running -= count
+            self.changed.notify_all()
 
     def send(self, batch: Batch) -> Batch:
-        """The batch with an outcome for each recipient that it still holds."""
-        if batch.path is None:
-            return batch
-        decided = batch.decided()
-        waiting = {
-            one.recipient_id: one for one in load(batch.token) if one.recipient_id not in decided
-        }
-        let_go()
-        return Run(self, batch, batch.path, waiting).go()
+        """Begin one batch and wait for its end; raises what the run raises."""
+        done: list[Batch] = []
+        errors: list[BaseException] = []
+        over = threading.Event()
+
+        def keep(batch: Batch) -> None:
+            done.append(batch)
+            over.set()
+
+        def fail(_: Batch, error: BaseException) -> None:
+            errors.append(error)
+            over.set()
+
+        self.launch([batch], keep, fail)
+        over.wait()
+        if errors:
+            raise errors[0]
+        return done[0]
+
+    def under_way(self) -> int:
+        """Runs that have not ended."""
+        return self.running
+
+    def wait(self, timeout: float) -> bool:
+        """Whether every run has ended, after at most `timeout` seconds."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self.running == 0, timeout)
 
     def stop(self) -> None:
         """Send nothing more; what is on the wire may finish until `Connector.close`."""
-        self.stopping.set()
+        if self.connector.loop.running:
+            self.connector.loop.call(self.wind_down)
+
+    def wind_down(self) -> None:
+        self.means.stopping.set()
+        self.connector.lessor.stop()
 
 
-class Run:
-    """One batch being sent."""
-
-    def __init__(
-        self, sender: Sender, batch: Batch, path: Path, waiting: dict[int, Outgoing]
-    ) -> None:
-        self.sender, self.batch, self.path = sender, batch, path
-        self.waiting = waiting
-        self.signatures = dict(zip(batch.recipient_ids, batch.signatures, strict=False))
-        self.outcomes: list[Outcome] = []
-        self.window = batch.window
-        self.progress = 0
-        rate = path.messages_per_second
-        self.buckets = (
-            [Bucket(f"rate:{path.source_name}:{path.site}", rate, path.burst)] if rate else []
-        )
-        self.counters: list[Counter] = []
-        if path.day_cap is not None:
-            reach = path.provider or path.site
-            day = str(today().date())
-            self.counters = [warmup_counter(path.source_name, reach, path.day_cap, day)]
-
-    def go(self) -> Batch:
-        stalls = 0
-        self.window = min(100, self.window * 2)
-        while self.waiting and self.may_go():
-            granted = self.admitted()
-            if not granted:
-                break
-            before = self.progress
-            try:
-                refusal = self.one_connection(granted)
-            finally:
-                self.give_back(granted - (self.progress - before))
-            stalls = 0 if self.progress > before else stalls + 1
-            if refusal is not None and (refusal.final or stalls >= 2):
-                self.refuse(refusal)
-        if self.waiting:
-            self.postpone(now_ms(), "the worker stops, or its claim ended")
-        return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
-
-    def may_go(self) -> bool:
-        """Whether another message may go out: the worker stays and the batch is still ours."""
-        stopping = self.sender.stopping.is_set()
-        return not stopping and self.sender.custody.holds(self.batch.token)
-
-    def admitted(self) -> int:
-        """How many may go now; 0 after the rest was postponed to when it may."""
-        want = len(self.waiting)
-        if not self.buckets and not self.counters:
-            return want
-        while self.may_go():
-            grant = self.sender.limits.take(want, buckets=self.buckets, counters=self.counters)
-            if grant.granted:
-                return grant.granted
-            if grant.retry_in > PATIENCE:
-                # A counter that is full sends the mail back to choose another source at once.
-                exhausted = bool(self.counters) and grant.limited_by == self.counters[0].key
-                wait = 0.0 if exhausted else grant.retry_in
-                self.window = max(1, len(self.outcomes))
-                self.postpone(now_ms() + round(wait * 1000), f"limit {grant.limited_by}")
-                return 0
-            self.sender.stopping.wait(max(grant.retry_in, 0.001))
-        return 0
-
-    def give_back(self, unused: int) -> None:
-        if unused > 0 and (self.buckets or self.counters):
-            self.sender.limits.give_back(unused, buckets=self.buckets, counters=self.counters)
-
-    def one_connection(self, granted: int) -> Refusal | None:
-        """Send up to `granted` down one connection; why it did not work out, or None."""
-        got = self.sender.connector.get(self.path)
-        if isinstance(got, Refusal):
-            return got
-        room = self.path.messages_per_connection - got.sent
-        last: list[net.Outcome] = []
-        try:
-            self.sender.connector.run(
-                got.deliver(
-                    self.transactions(got, min(granted, room)),
-                    lambda outcome: self.met(got, outcome, last),
-                )
-            )
-        finally:
-            self.sender.connector.put(self.path, got)
-        if last and not last[0].attempted:
-            reply = last[0].reply
-            return Refusal(
-                stage=last[0].stage,
-                text=reply.text if reply else last[0].error,
-                code=reply.code if reply else 0,
-                enhanced=reply.enhanced if reply else "",
-                host=got.host,
-                address=got.address,
-            )
-        return None
-
-    def transactions(self, connection: Connection, most: int) -> Iterator[net.Transaction]:
-        """Rendered one at a time as the connection asks for them; ends when no more may go."""
-        # A kept connection may have carried more than this path allows: then it carries nothing.
-        for one in list(self.waiting.values())[: max(most, 0)]:
-            if not self.may_go():
-                return
-            try:
-                content = one.wire()
-            except TemplateError as error:  # checked at injection; the others must not suffer
-                self.unrendered(one, error)
-                continue
-            signature = self.signatures.get(one.recipient_id, "")
-            if signature:
-                content = signature.encode("ascii") + content
-            yield net.Transaction(
-                key=one.recipient_id,
-                reverse_path=one.reverse_path,
-                forward_path=one.address,
-                content=content,
-                eight_bit=not content.isascii(),
-                smtputf8=one.smtputf8,
-                mail_options=mail_options(one),
-                rcpt_options=rcpt_options(one),
-            )
-
-    def met(self, connection: Connection, outcome: net.Outcome, last: list[net.Outcome]) -> None:
-        """Called in the loop the moment a reply is read."""
-        if not outcome.attempted:
-            last.append(outcome)
-            return
-        reply = outcome.reply
-        now = now_ms()
-        done = Outcome(
-            recipient_id=outcome.key,
-            kind="",
-            stage=outcome.stage,
-            reply=reply.text if reply else outcome.error,
-            code=reply.code if reply else 0,
-            enhanced=reply.enhanced if reply else "",
-            mx_host=connection.host,
-            mx_address=connection.address,
-            tls=connection.tls,
-            at=now,
-            took_ms=now - self.batch.claimed_at,
-        )
-        self.record(done)
-        self.progress += 1
-
-    def unrendered(self, one: Outgoing, error: TemplateError) -> None:
-        """Our own failure at one recipient: temporary, like everything that surprises us."""
-        now = now_ms()
-        self.record(
-            Outcome(one.recipient_id, "", "local", f"template: {error}", at=now,
-                    took_ms=now - self.batch.claimed_at)
-        )  # fmt: skip
-
-    def record(self, done: Outcome) -> None:
-        self.sender.custody.reply(self.batch.token, done)
-        self.outcomes.append(done)
-        self.waiting.pop(done.recipient_id, None)
-
-    def refuse(self, refusal: Refusal) -> None:
-        """No host takes the rest: full limits put it off, everything else is an attempt."""
-        now = now_ms()
-        if refusal.stage == "limit":
-            self.postpone(now + CONNECTION_WAIT_MS, refusal.text)
-            return
-        for rid in list(self.waiting):
-            self.record(
-                Outcome(
-                    rid, "", refusal.stage, refusal.text, refusal.code, refusal.enhanced,
-                    mx_host=refusal.host, mx_address=refusal.address, at=now,
-                    took_ms=now - self.batch.claimed_at,
-                )
-            )  # fmt: skip
-
-    def postpone(self, until: int, reason: str) -> None:
-        now = time.time_ns() // 1_000_000
-        for rid in list(self.waiting):
-            self.record(
-                Outcome(rid, "postponed", "local", reason, at=now, until=until,
-                        took_ms=now - self.batch.claimed_at)
-            )  # fmt: skip
-
-
-def mail_options(one: Outgoing) -> tuple[str, ...]:
-    """RFC 3461 ENVID and RET; left out by the connection where the peer offers no DSN."""
-    named = (("RET", one.ret), ("ENVID", one.envid))
-    return tuple(f"{name}={value}" for name, value in named if value)
-
-
-def rcpt_options(one: Outgoing) -> tuple[str, ...]:
-    """RFC 3461 NOTIFY and ORCPT."""
-    named = (("NOTIFY", one.notify), ("ORCPT", one.orcpt))
-    return tuple(f"{name}={value}" for name, value in named if value)
+def with_rows(batches: Sequence[Batch]) -> list[Begun]:
+    """Each batch that has a path, with what it still holds and has no outcome for."""
+    rows = load_many([batch.token for batch in batches if batch.path is not None])
+    begun: list[Begun] = []
+    for batch in batches:
+        if batch.path is not None:
+            decided = batch.decided()
+            held = rows.get(batch.token, ())
+            waiting = {one.recipient_id: one for one in held if one.recipient_id not in decided}
+            begun.append((batch, batch.path, waiting))
+    return begun

@@ -1,13 +1,13 @@
-"""One uvloop in a thread of its own, for threads that want something done and wait for it.
+"""One uvloop in a thread of its own, for threads that want something done there.
 
-Rule 1: all connections of a process live in this one loop; a slow receiver holds a waiting thread.
+Rule 1: all connections of a process live in this one loop; a slow receiver holds up nobody else.
 Rule 2: a forked child starts its own: threads do not survive a fork.
 """
 
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """`start`, then `run` from any thread, then `stop`."""
+    """`start`, then `run` or `call` from any thread, then `stop`."""
 
     def __init__(self, name: str = "net") -> None:
         self._name = name
@@ -62,6 +62,16 @@ class LoopThread:
             # The waiting thread was interrupted: nobody wants the result any more.
             future.cancel()
             raise
+
+    def call(self, callback: Callable[..., object], *args: object) -> None:
+        """Have `callback(*args)` called in the loop soon; waits for nothing.
+
+        RuntimeError when the loop does not run.
+        """
+        loop = self._loop
+        if not self.running or loop is None:
+            raise RuntimeError(f"loop thread {self._name!r} is not running")
+        loop.call_soon_threadsafe(callback, *args)
 
     def stop(self, seconds: float = 10.0) -> None:
         """Cancel what runs, end the loop, and wait for the thread at most `seconds`."""

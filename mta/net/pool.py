@@ -62,6 +62,11 @@ class ConnectionPool:
         if not connection.usable:
             connection.abort()
         elif len(self) > self._limit:
+            self.retire_oldest()
+
+    def retire_oldest(self) -> None:
+        """Close the one that waited longest, when there is one."""
+        if self._timers:
             self._retire(next(iter(self._timers)))
 
     async def close(self) -> None:

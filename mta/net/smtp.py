@@ -50,6 +50,11 @@ class Connection:
         """Whether another batch can go down this connection."""
         return not self._busy and not self._protocol.fault and self._protocol.is_connected
 
+    @property
+    def broken(self) -> bool:
+        """Whether it can carry nothing more."""
+        return bool(self._protocol.fault)
+
     def on_lost(self, callback: Callable[[], None] | None) -> None:
         """Call `callback` in the loop when the connection is gone, whoever ended it.
 
@@ -90,6 +95,10 @@ class Connection:
     def abort(self) -> None:
         """Close at once, without a word."""
         self._protocol.fail("aborted")
+
+    async def gone(self) -> None:
+        """Wait until the connection is really gone; somebody must have ended it."""
+        await asyncio.shield(self._protocol.lost)
 
 
 async def _close(protocol: PipelinedProtocol, seconds: float) -> None:

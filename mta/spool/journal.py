@@ -26,8 +26,8 @@ import orjson
 log = logging.getLogger(__name__)
 #: Bytes of closed batches after which the file is written anew with the open ones only.
 ROTATE_BYTES = 8 * 2**20
-#: An outcome as its custodian writes it.
-Row = Sequence[Any]
+#: An outcome as its custodian writes it: any JSON value.
+Row = Any
 
 
 @dataclass(slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Sequence
 
 import pytest
 import redis
 
-from mta.delivery import connect
+from mta.delivery import lessor
 from mta.delivery.batch import Path
 from mta.delivery.connect import Refusal
+from mta.limits.egress import Slot
 from mta.net.smtp import Connection
 from tests.cast import Cast
 from tests.effects.delivery.worker import Worker, path
@@ -20,13 +23,13 @@ LEASES = "connections:acme-source:mx1.x.test"
 
 
 def got(worker: Worker, where: Path) -> Connection:
-    found = worker.connector.get(where)
+    found = worker.got(where)
     assert isinstance(found, Connection), found
     return found
 
 
 def refused(worker: Worker, where: Path) -> Refusal:
-    found = worker.connector.get(where)
+    found = worker.got(where)
     assert isinstance(found, Refusal), found
     return found
 
@@ -40,12 +43,12 @@ def test_a_connection_holds_a_lease_until_it_is_gone(cast: Cast, worker: Worker)
     first = got(worker, where)
     assert worker.limits.held(LEASES) == 1
     assert [slot.key for slot in worker.connector.leases()] == [LEASES]
-    worker.connector.put(where, first)
+    worker.put(where, first)
     assert got(worker, where) is first, "it was kept"
     worker.world.set_behaviour("x.test", "down")
     no_leases(worker)
     assert worker.connector.leases() == []
-    worker.connector.put(where, first)
+    worker.put(where, first)
     assert refused(worker, where).stage == "connect"
     no_leases(worker)
 
@@ -54,16 +57,107 @@ def test_a_connection_that_came_free_is_used_by_who_waits(cast: Cast, worker: Wo
     where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
     first = got(worker, where)
     second: list[object] = []
-    waiter = threading.Thread(target=lambda: second.append(worker.connector.get(where)))
+    waiter = threading.Thread(target=lambda: second.append(worker.got(where)))
     waiter.start()
-    worker.connector.put(where, first)
+    worker.put(where, first)
     waiter.join(10)
     assert second == [first]
-    worker.connector.put(where, first)
+    worker.put(where, first)
+
+
+def test_who_waited_first_is_served_first_by_one_poller(cast: Cast, worker: Worker) -> None:
+    where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
+    first = got(worker, where)
+    asked: list[str] = []
+    acquire = worker.limits.acquire
+
+    def counted(slots: Sequence[Slot]) -> str:
+        asked.append(slots[0].key)
+        return acquire(slots)
+
+    worker.limits.acquire = counted  # type: ignore[method-assign]  # to count the questions
+    served: list[int] = []
+
+    async def run(number: int) -> None:
+        connection = await worker.connector.get(where)
+        assert connection is first
+        served.append(number)
+        worker.connector.put(where, first)
+
+    async def crowd() -> None:
+        runs = [asyncio.ensure_future(run(number)) for number in range(200)]
+        while not asked:
+            await asyncio.sleep(0.001)
+        worker.connector.put(where, first)
+        await asyncio.gather(*runs)
+
+    worker.loop.run(crowd())
+    assert served == list(range(200))
+    assert len(asked) < 20, "one question serves all that wait"
+
+
+def test_a_lease_that_comes_back_is_used_at_once(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessor, "PATIENCE", 60.0)
+    monkeypatch.setattr(lessor, "RETRY_SECONDS", 30.0)
+    where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
+    first = got(worker, where)
+
+    async def hurry() -> object:
+        waiter = asyncio.ensure_future(worker.connector.get(where))
+        while not worker.connector.lessor.full:
+            await asyncio.sleep(0.001)
+        await first.quit()
+        async with asyncio.timeout(10):
+            return await waiter
+
+    assert isinstance(worker.loop.run(hurry()), Connection)
+
+
+def test_a_process_has_so_many_places_for_connections(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessor, "PATIENCE", 0.2)
+    worker.connector.most, worker.connector.places = 2, asyncio.Semaphore(2)
+    paths = [path(cast, f"x{n}.test", worker.world.add_site(f"x{n}.test")) for n in range(3)]
+    kept = [got(worker, each) for each in paths[:2]]
+    met = refused(worker, paths[2])
+    assert (met.stage, met.final) == ("limit", True)
+    assert met.text == (
+        "all 2 connections of this worker are in use (MAILMILL_DELIVER_CONNECTIONS)"
+    )
+    wait_until(
+        lambda: worker.limits.held("connections:acme-source:mx1.x2.test") == 0, 10, "lease back"
+    )
+    worker.put(paths[0], kept[0])
+    monkeypatch.setattr(lessor, "PATIENCE", 10)
+    assert got(worker, paths[2]).host == "mx1.x2.test", "an idle one made room"
+    assert not kept[0].usable
+    assert kept[1].usable
+
+
+def test_trouble_with_redis_is_told_to_all_who_wait(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = path(cast, "x.test", worker.world.add_site("x.test"))
+
+    def away(slots: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(worker.limits, "acquire", away)
+
+    async def crowd() -> list[object]:
+        waiting = (worker.connector.get(where) for _ in range(5))
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(error) for error in worker.loop.run(crowd())] == [redis.ConnectionError] * 5
+    monkeypatch.undo()
+    assert got(worker, where).usable
 
 
 def test_all_in_use(cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "SLOT_PATIENCE", 0.05)
+    monkeypatch.setattr(lessor, "PATIENCE", 0.05)
     addresses = worker.world.add_site("x.test")
     where = path(cast, "x.test", addresses, connections=1, connections_per_minute=2)
     first = got(worker, where)
@@ -73,7 +167,7 @@ def test_all_in_use(cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch)
         )
     worker.loop.run(first.quit())
     no_leases(worker)
-    worker.connector.put(where, first)
+    worker.put(where, first)
     second = got(worker, where)
     worker.loop.run(second.quit())
     no_leases(worker)
@@ -93,7 +187,7 @@ def test_the_next_host_when_one_is_dead_and_the_dead_one_last_for_a_while(
     assert worker.connector.order(where) == [("mx1.x.test", good), ("dead.test", dead)]
     worker.connector.dead.clear()
     assert worker.connector.order(where)[0] == ("dead.test", dead)
-    worker.connector.put(where, first)
+    worker.put(where, first)
     assert worker.limits.held(LEASES) == 1, "only the open one holds a lease"
 
 
@@ -121,7 +215,7 @@ def test_mail_that_wants_tls_never_goes_down_a_kept_connection_without(
 ) -> None:
     addresses = worker.world.add_site("x.test", "starttls")
     plain = path(cast, "x.test", addresses, tls="none")
-    worker.connector.put(plain, got(worker, plain))
+    worker.put(plain, got(worker, plain))
     assert got(worker, path(cast, "x.test", addresses, tls="required")).tls.startswith("TLS")
     met = refused(worker, path(cast, "x.test", addresses, tls="verified"))
     assert "not valid for 'mx1.x.test'" in met.text
@@ -148,11 +242,11 @@ def test_a_greeting_that_refuses(cast: Cast, worker: Worker) -> None:
 def test_after_hanging_up_nothing_is_opened_or_kept(cast: Cast, worker: Worker) -> None:
     where = path(cast, "x.test", worker.world.add_site("x.test"))
     first, second = got(worker, where), got(worker, where)
-    worker.connector.put(where, second)
+    worker.put(where, second)
     worker.connector.close()
     no_leases(worker)
     assert refused(worker, where) == Refusal("limit", "the worker stops", final=True)
-    worker.connector.put(where, first)
+    worker.put(where, first)
     assert worker.world.site("x.test").connections == 2
 
 
@@ -167,6 +261,7 @@ def test_a_lease_that_cannot_be_given_back_ends_by_itself(
         raise redis.ConnectionError
 
     monkeypatch.setattr(worker.limits, "release", away)
-    worker.connector.give_slot_back(slot)
-    assert "lease not given back: ConnectionError" in caplog.text
-    worker.connector.put(where, first)
+    worker.loop.run(first.quit())
+    wait_until(lambda: "leases not given back: ConnectionError" in caplog.text, 10, "a warning")
+    assert worker.limits.held(slot.key) == 1
+    assert worker.connector.leases() == []

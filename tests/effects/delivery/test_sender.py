@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +10,13 @@ import dkim as dkimpy
 import pytest
 
 from mta.delivery import seal
-from mta.delivery.batch import Batch, Outcome
+from mta.delivery.batch import Batch, Outcome, Path
 from mta.delivery.judge import judge
 from mta.delivery.route import today, warmup_counter
-from mta.delivery.send import Run
 from mta.limits.egress import Bucket
 from mta.mail import dkim
 from mta.mail.spec import Spec
 from mta.spool import claim
-from mta.spool.load import load
 from mta.spool.models import Attempt
 from mta.storage.fields import now_ms
 from mta.tenants.models import DkimKey, SendingDomain
@@ -120,6 +117,10 @@ def test_units_that_were_not_used_go_back(
     assert worker.limits.used([counter]) == [0]
 
 
+def unexpected(batch: Batch) -> None:
+    raise AssertionError(batch)
+
+
 def broken(path: Any) -> Any:
     raise ZeroDivisionError
 
@@ -189,7 +190,7 @@ def test_no_host_answers(cast: Cast, worker: Worker) -> None:
 def test_full_connections_put_off_without_an_attempt(
     cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mta.delivery.connect.SLOT_PATIENCE", 0.05)
+    monkeypatch.setattr("mta.delivery.lessor.PATIENCE", 0.05)
     desk.injected(cast, *TO[:2])
     batch = worker.sent(worker.batch(cast, "x.test", ["127.0.0.1"], connections=0))
     assert [outcome.kind for outcome in batch.outcomes] == ["postponed"] * 2
@@ -240,6 +241,58 @@ def test_decided_recipients_and_batches_without_a_path_are_left_alone(
     assert worker.world.total == 1
 
 
+def test_many_batches_are_begun_at_once_and_each_ends_once(cast: Cast, worker: Worker) -> None:
+    batches = []
+    for number in range(5):
+        addresses = worker.world.add_site(f"x{number}.test")
+        desk.injected(cast, *(f"u{n}@x{number}.test" for n in range(4)))
+        batches.append(worker.received(worker.batch(cast, f"x{number}.test", addresses)))
+    pathless = replace(batches[0], path=None, token=7)
+    ended: list[Batch] = []
+    worker.sender.begin([*batches, pathless], ended.append)
+    assert worker.sender.wait(20)
+    assert worker.sender.under_way() == 0
+    assert sorted(batch.token for batch in ended) == sorted(b.token for b in (*batches, pathless))
+    assert {len(batch.outcomes) for batch in ended if batch.path} == {4}
+    assert worker.world.total == 20
+    assert worker.world.duplicates() == {}
+
+
+def test_a_run_that_meets_a_bug_goes_back_alone(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    batches = []
+    for domain in ("x.test", "y.test"):
+        addresses = worker.world.add_site(domain)
+        desk.injected(cast, f"u@{domain}")
+        batches.append(worker.received(worker.batch(cast, domain, addresses)))
+    get = worker.connector.get
+
+    async def broken_for_one(path: Path) -> Any:
+        return 1 / 0 if path.site == "mx1.x.test" else await get(path)
+
+    monkeypatch.setattr(worker.connector, "get", broken_for_one)
+    ended: list[Batch] = []
+    worker.sender.begin(batches, ended.append)
+    assert worker.sender.wait(20)
+    assert [batch.token for batch in ended] == [batches[1].token]
+    assert f"batch {batches[0].token} goes back" in caplog.text
+    worker.custody.heartbeat()
+    assert desk.lane("x.test").hold_reason != ""
+    assert desk.states() == {"scheduled": 1, "claimed": 1}
+
+
+def test_nothing_is_begun_when_the_rows_cannot_be_read(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.injected(cast, *TO[:2])
+    batch = worker.received(worker.batch(cast, "x.test", ["127.0.0.1"]))
+    monkeypatch.setattr("mta.delivery.send.load_many", broken)
+    with pytest.raises(ZeroDivisionError):
+        worker.sender.begin([batch], unexpected)
+    assert worker.sender.under_way() == 0
+
+
 def test_a_worker_that_stops_leaves_a_silent_peer_and_returns_the_rest(
     cast: Cast, worker: Worker
 ) -> None:
@@ -247,11 +300,11 @@ def test_a_worker_that_stops_leaves_a_silent_peer_and_returns_the_rest(
     desk.injected(cast, *TO)
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     sent: list[Batch] = []
-    thread = in_thread(worker, batch, sent)
+    worker.sender.begin([batch], sent.append)
     wait_until(lambda: worker.world.site("x.test").held, 10, "the peer holds its reply back")
     worker.sender.stop()
     worker.connector.close()
-    thread.join(10)
+    assert worker.sender.wait(10)
     (done,) = sent
     assert [outcome.kind for outcome in done.outcomes] == ["", *["postponed"] * 5]
     assert done.outcomes[0].code == 0
@@ -265,23 +318,13 @@ def test_a_worker_that_stops_does_not_wait_for_a_peer_that_never_greets(
     desk.injected(cast, *TO)
     batch = worker.received(worker.batch(cast, "x.test", addresses * 3, timeouts=(60.0,) * 9))
     sent: list[Batch] = []
-    thread = in_thread(worker, batch, sent)
+    worker.sender.begin([batch], sent.append)
     wait_until(lambda: worker.world.site("x.test").held, 10, "the peer says nothing")
     worker.sender.stop()
     worker.connector.close()
-    thread.join(10)
+    assert worker.sender.wait(10)
     (done,) = sent
     assert [outcome.kind for outcome in done.outcomes] == ["postponed"] * 6
-
-
-def in_thread(worker: Worker, batch: Batch, sent: list[Batch]) -> threading.Thread:
-    """Send in a thread of its own; the database is read before, in the test's transaction."""
-    waiting = {one.recipient_id: one for one in load(batch.token)}
-    assert batch.path is not None
-    run = Run(worker.sender, batch, batch.path, waiting)
-    thread = threading.Thread(target=lambda: sent.append(run.go()), daemon=True)
-    thread.start()
-    return thread
 
 
 def test_a_rate_is_not_spent_on_a_dead_host(cast: Cast, worker: Worker) -> None:

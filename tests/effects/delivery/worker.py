@@ -7,13 +7,14 @@ from pathlib import Path as Folder
 from typing import Any
 
 from mta.delivery.batch import Batch, Path
-from mta.delivery.connect import Connector
+from mta.delivery.connect import Connector, Refusal
 from mta.delivery.custody import Custody
 from mta.delivery.judge import slots
 from mta.delivery.send import Sender
 from mta.limits.egress import Limits
 from mta.limits.memory import Memory
 from mta.net.loop import LoopThread
+from mta.net.smtp import Connection
 from mta.net.tls import client_context
 from mta.storage.fields import now_ms
 from tests.cast import Cast
@@ -54,13 +55,25 @@ class Worker:
         assert self.custody.take(batch)
         return batch
 
+    def got(self, path: Path) -> Connection | Refusal:
+        """What the connector gives for the path."""
+        return self.loop.run(self.connector.get(path))
+
+    def put(self, path: Path, connection: Connection) -> None:
+        """The connection is not needed any more."""
+
+        async def put() -> None:
+            self.connector.put(path, connection)
+
+        self.loop.run(put())
+
     def sent(self, batch: Batch) -> Batch:
         """Take and send."""
         return self.sender.send(self.received(batch))
 
     def close(self) -> None:
         self.connector.close()
-        self.connector.releaser.shutdown()
+        self.connector.threads.shutdown()
         self.loop.stop()
         self.custody.journal.close()
 

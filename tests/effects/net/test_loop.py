@@ -73,6 +73,22 @@ def test_stop_cancels_what_runs_and_the_waiting_thread_hears_of_it(loop):
     assert loop.run(echo(2)) == 2
 
 
+def test_a_call_waits_for_nothing_and_needs_a_loop(loop):
+    called = threading.Event()
+    seen: list[tuple[str, int]] = []
+
+    def note(number: int) -> None:
+        seen.append((threading.current_thread().name, number))
+        called.set()
+
+    loop.call(note, 7)
+    assert called.wait(10)
+    assert seen == [("test-net", 7)]
+    loop.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        loop.call(note, 8)
+
+
 def test_running_from_the_loop_itself_is_refused_instead_of_waiting_for_ever(loop):
     async def inner() -> int:
         return loop.run(echo(1))

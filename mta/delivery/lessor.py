@@ -1,0 +1,226 @@
+"""Leases on connections: asked of Redis by one poller for each (source, site), given out in order.
+
+Rule 1: runs that wait for one egress path are served first come, first served, with a lease for a
+        new connection or with a connection that another run needs no more.
+Rule 2: while a path is full one question every RETRY_SECONDS serves all that wait; a lease that
+        comes back from this process is asked for at once.
+Rule 3: a lease that nobody waits for any more goes back.
+Rule 4: everything here happens in the loop, which never waits for Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import redis
+
+from mta.delivery.batch import Path
+from mta.limits.egress import Limits, Slot
+from mta.net.smtp import Connection
+
+log = logging.getLogger(__name__)
+LEASE_SECONDS = 60.0
+#: How long a run waits for a connection of its egress path.
+PATIENCE = 2.0
+#: How long a full path is taken to be full, unless a lease comes back here.
+RETRY_SECONDS = 0.25
+#: Leases asked for in one question.
+MOST_AT_ONCE = 100
+MOST_REMEMBERED = 1000
+
+Got = Slot | Connection | None
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """A run that waits; `key` and `most` say which kept connection it could use."""
+
+    key: Hashable
+    most: int
+    got: asyncio.Future[Got]
+
+
+@dataclass(slots=True)
+class Queue:
+    """Those who wait for one egress path."""
+
+    name: str
+    limit: int
+    waiters: deque[Waiter] = field(default_factory=deque)
+    #: Set when a lease was given back here.
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def first(self) -> Waiter | None:
+        """Who came first of those who still wait."""
+        while self.waiters:
+            if not self.waiters[0].got.done():
+                return self.waiters[0]
+            self.waiters.popleft()
+        return None
+
+
+class Lessor:
+    """The leases of one worker process; `ask` runs a blocking question outside the loop."""
+
+    def __init__(self, limits: Limits, ask: Callable[..., Awaitable[Any]]) -> None:
+        self.limits, self.ask = limits, ask
+        self.queues: dict[str, Queue] = {}
+        #: Loop time until which a path is taken to be full.
+        self.full: dict[str, float] = {}
+        self.returned: list[Slot] = []
+        self.returning: asyncio.Task[None] | None = None
+        self.pollers: set[asyncio.Task[None]] = set()
+        self.stopped = False
+
+    async def wait(self, path: Path, key: Hashable) -> Got:
+        """A lease for a new connection, a connection under `key` that came free, or None.
+
+        None: there was neither within PATIENCE, or the worker stops. Raises redis.RedisError.
+        """
+        if self.stopped:
+            return None
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(key, path.messages_per_connection, loop.create_future())
+        queue = self.queue(slot_key(path))
+        queue.limit = path.connections
+        queue.waiters.append(waiter)
+        timer = loop.call_later(PATIENCE, resolve, waiter)
+        try:
+            return await waiter.got
+        except asyncio.CancelledError:
+            self.regret(waiter)
+            raise
+        finally:
+            timer.cancel()
+
+    def queue(self, name: str) -> Queue:
+        """The queue of one path, and who serves it."""
+        found = self.queues.get(name)
+        if found is None:
+            found = self.queues[name] = Queue(name, 0)
+            task = asyncio.ensure_future(self.serve(found))
+            self.pollers.add(task)
+            task.add_done_callback(self.pollers.discard)
+        return found
+
+    def regret(self, waiter: Waiter) -> None:
+        """The waiter was cancelled, perhaps when it had been served already."""
+        got = waiter.got.result() if waiter.got.done() and not waiter.got.cancelled() else None
+        if isinstance(got, Connection):
+            got.abort()
+        elif got is not None:
+            self.give_back(got)
+
+    def offer(self, path: Path, key: Hashable, connection: Connection) -> bool:
+        """Hand a connection that came free to the first who can use it; whether somebody could."""
+        queue = self.queues.get(slot_key(path))
+        for waiter in queue.waiters if queue is not None else ():
+            if not waiter.got.done() and waiter.key == key and connection.sent < waiter.most:
+                waiter.got.set_result(connection)
+                return True
+        return False
+
+    async def serve(self, queue: Queue) -> None:
+        """Ask for leases until nobody waits; trouble with Redis is told to all who do."""
+        try:
+            while queue.first() is not None:
+                await self.until_due(queue)
+                waiting = sum(not waiter.got.done() for waiter in queue.waiters)
+                if waiting:
+                    await self.lease(queue, min(waiting, max(1, queue.limit), MOST_AT_ONCE))
+        except Exception as error:  # each run that waits is its own edge: it logs and goes back
+            for waiter in queue.waiters:
+                if not waiter.got.done():
+                    waiter.got.set_exception(error)
+        finally:
+            del self.queues[queue.name]
+
+    async def until_due(self, queue: Queue) -> None:
+        """Wait while the path is known to be full."""
+        left = self.full.get(queue.name, 0.0) - asyncio.get_running_loop().time()
+        if left <= 0:
+            return
+        queue.freed.clear()
+        try:
+            async with asyncio.timeout(left):
+                await queue.freed.wait()
+        except TimeoutError:
+            return
+
+    async def lease(self, queue: Queue, count: int) -> None:
+        """Ask for `count` leases at once and hand out what comes."""
+        slots = [
+            Slot(queue.name, queue.limit, uuid.uuid4().hex, LEASE_SECONDS) for _ in range(count)
+        ]
+        queue.freed.clear()
+        leased = await self.ask(self.acquired, slots)
+        for slot in leased:
+            waiter = queue.first()
+            if waiter is None:
+                self.give_back(slot)
+            else:
+                waiter.got.set_result(slot)
+        if len(leased) < count and not queue.freed.is_set():
+            self.remember_full(queue.name)
+
+    def acquired(self, slots: list[Slot]) -> list[Slot]:
+        """Those of one path's slots that could be leased."""
+        return list(takewhile(lambda slot: not self.limits.acquire([slot]), slots))
+
+    def remember_full(self, name: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if len(self.full) >= MOST_REMEMBERED:
+            self.full = {key: until for key, until in self.full.items() if until > now}
+        self.full[name] = now + RETRY_SECONDS
+
+    def give_back(self, slot: Slot) -> None:
+        """End a lease; those that end together are told to Redis together."""
+        self.returned.append(slot)
+        if self.returning is None:
+            self.returning = asyncio.ensure_future(self.tell_returned())
+
+    async def tell_returned(self) -> None:
+        try:
+            while self.returned:
+                slots, self.returned = self.returned, []
+                try:
+                    await self.ask(self.limits.release, slots)
+                except redis.RedisError as error:  # the leases end by themselves
+                    log.warning("leases not given back: %s", type(error).__name__)
+                for slot in slots:
+                    self.full.pop(slot.key, None)
+                    if slot.key in self.queues:
+                        self.queues[slot.key].freed.set()
+        finally:
+            self.returning = None
+
+    async def all_returned(self) -> None:
+        """Wait until Redis knows of every lease that was given back."""
+        while self.returning is not None:
+            await asyncio.wait({self.returning})
+
+    def stop(self) -> None:
+        """Nobody waits any more, and nobody begins to."""
+        self.stopped = True
+        for queue in self.queues.values():
+            queue.freed.set()
+            for waiter in queue.waiters:
+                resolve(waiter)
+
+
+def slot_key(path: Path) -> str:
+    """The name under which Redis counts the connections of an egress path."""
+    return f"connections:{path.source_name}:{path.site}"
+
+
+def resolve(waiter: Waiter) -> None:
+    """Nothing came."""
+    if not waiter.got.done():
+        waiter.got.set_result(None)

@@ -1,0 +1,252 @@
+"""One batch being sent: down one connection after another, as the limits and the hosts allow.
+
+Rule 1: nothing is sent without a token of every limit; what is not admitted goes back with its time
+        and counts as no attempt.
+Rule 2: an outcome is journalled the moment its reply is read.
+Rule 3: a recipient that a connection did not get to is tried on the next one; two connections in a
+        row without any progress end the batch.
+Rule 4: a run is a coroutine in the loop: while it waits it costs memory and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from mta.delivery.batch import Batch, Outcome, Path
+from mta.delivery.connect import Connector, Refusal
+from mta.delivery.custody import Custody
+from mta.delivery.route import today, warmup_counter
+from mta.limits.egress import Bucket, Counter, Limits
+from mta.mail.template import TemplateError
+from mta.net import smtp_envelope as net
+from mta.net.smtp import Connection
+from mta.spool.load import Outgoing
+from mta.storage.fields import now_ms
+
+#: Seconds a run waits for a token before the rest of the batch goes back.
+PATIENCE = 1.0
+#: How long a batch that met only full limits of connections stays away, milliseconds.
+CONNECTION_WAIT_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the runs of a process share."""
+
+    connector: Connector
+    limits: Limits
+    custody: Custody
+    #: Set in the loop when nothing more may go out.
+    stopping: asyncio.Event
+
+
+class Run:
+    """One batch being sent."""
+
+    def __init__(
+        self, means: Means, batch: Batch, path: Path, waiting: dict[int, Outgoing]
+    ) -> None:
+        self.means, self.batch, self.path = means, batch, path
+        self.waiting = waiting
+        self.signatures = dict(zip(batch.recipient_ids, batch.signatures, strict=False))
+        self.outcomes: list[Outcome] = []
+        self.window = batch.window
+        self.progress = 0
+        rate = path.messages_per_second
+        self.buckets = (
+            [Bucket(f"rate:{path.source_name}:{path.site}", rate, path.burst)] if rate else []
+        )
+        self.counters: list[Counter] = []
+        if path.day_cap is not None:
+            reach = path.provider or path.site
+            day = str(today().date())
+            self.counters = [warmup_counter(path.source_name, reach, path.day_cap, day)]
+
+    async def go(self) -> Batch:
+        """The batch with an outcome for each recipient that it held."""
+        stalls = 0
+        self.window = min(100, self.window * 2)
+        while self.waiting and self.may_go():
+            granted = await self.admitted()
+            if not granted:
+                break
+            before = self.progress
+            try:
+                refusal = await self.one_connection(granted)
+            finally:
+                await self.give_back(granted - (self.progress - before))
+            stalls = 0 if self.progress > before else stalls + 1
+            if refusal is not None and (refusal.final or stalls >= 2):
+                self.refuse(refusal)
+        if self.waiting:
+            self.postpone(now_ms(), "the worker stops, or its claim ended")
+        return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
+
+    def may_go(self) -> bool:
+        """Whether another message may go out: the worker stays and the batch is still ours."""
+        means = self.means
+        return not means.stopping.is_set() and means.custody.holds(self.batch.token)
+
+    async def admitted(self) -> int:
+        """How many may go now; 0 after the rest was postponed to when it may."""
+        want = len(self.waiting)
+        if not self.buckets and not self.counters:
+            return want
+        while self.may_go():
+            take = partial(
+                self.means.limits.take, want, buckets=self.buckets, counters=self.counters
+            )
+            grant = await self.means.connector.ask(take)
+            if grant.granted:
+                return grant.granted
+            if grant.retry_in > PATIENCE:
+                # A counter that is full sends the mail back to choose another source at once.
+                exhausted = bool(self.counters) and grant.limited_by == self.counters[0].key
+                wait = 0.0 if exhausted else grant.retry_in
+                self.window = max(1, len(self.outcomes))
+                self.postpone(now_ms() + round(wait * 1000), f"limit {grant.limited_by}")
+                return 0
+            await self.pause(grant.retry_in)
+        return 0
+
+    async def pause(self, seconds: float) -> None:
+        """Wait for a token, or until the worker stops."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.001)):
+                await self.means.stopping.wait()
+        except TimeoutError:
+            return
+
+    async def give_back(self, unused: int) -> None:
+        if unused > 0 and (self.buckets or self.counters):
+            give = partial(
+                self.means.limits.give_back, unused, buckets=self.buckets, counters=self.counters
+            )
+            await self.means.connector.ask(give)
+
+    async def one_connection(self, granted: int) -> Refusal | None:
+        """Send up to `granted` down one connection; why it did not work out, or None."""
+        connector = self.means.connector
+        got = await connector.get(self.path)
+        if isinstance(got, Refusal):
+            return got
+        room = self.path.messages_per_connection - got.sent
+        last: list[net.Outcome] = []
+        try:
+            await got.deliver(
+                self.transactions(got, min(granted, room)),
+                lambda outcome: self.met(got, outcome, last),
+            )
+        finally:
+            connector.put(self.path, got)
+        if last and not last[0].attempted:
+            reply = last[0].reply
+            return Refusal(
+                stage=last[0].stage,
+                text=reply.text if reply else last[0].error,
+                code=reply.code if reply else 0,
+                enhanced=reply.enhanced if reply else "",
+                host=got.host,
+                address=got.address,
+            )
+        return None
+
+    def transactions(self, connection: Connection, most: int) -> Iterator[net.Transaction]:
+        """Rendered one at a time as the connection asks for them; ends when no more may go."""
+        # A kept connection may have carried more than this path allows: then it carries nothing.
+        for one in list(self.waiting.values())[: max(most, 0)]:
+            # Who asks a broken connection's next only wants to say that it was not tried.
+            if connection.broken or not self.may_go():
+                return
+            try:
+                content = one.wire()
+            except TemplateError as error:  # checked at injection; the others must not suffer
+                self.unrendered(one, error)
+                continue
+            signature = self.signatures.get(one.recipient_id, "")
+            if signature:
+                content = signature.encode("ascii") + content
+            yield net.Transaction(
+                key=one.recipient_id,
+                reverse_path=one.reverse_path,
+                forward_path=one.address,
+                content=content,
+                eight_bit=not content.isascii(),
+                smtputf8=one.smtputf8,
+                mail_options=mail_options(one),
+                rcpt_options=rcpt_options(one),
+            )
+
+    def met(self, connection: Connection, outcome: net.Outcome, last: list[net.Outcome]) -> None:
+        """Called in the loop the moment a reply is read."""
+        if not outcome.attempted:
+            last.append(outcome)
+            return
+        reply = outcome.reply
+        now = now_ms()
+        done = Outcome(
+            recipient_id=outcome.key,
+            kind="",
+            stage=outcome.stage,
+            reply=reply.text if reply else outcome.error,
+            code=reply.code if reply else 0,
+            enhanced=reply.enhanced if reply else "",
+            mx_host=connection.host,
+            mx_address=connection.address,
+            tls=connection.tls,
+            at=now,
+            took_ms=now - self.batch.claimed_at,
+        )
+        self.record(done)
+        self.progress += 1
+
+    def unrendered(self, one: Outgoing, error: TemplateError) -> None:
+        """Our own failure at one recipient: temporary, like everything that surprises us."""
+        now = now_ms()
+        self.record(
+            Outcome(one.recipient_id, "", "local", f"template: {error}", at=now,
+                    took_ms=now - self.batch.claimed_at)
+        )  # fmt: skip
+
+    def record(self, done: Outcome) -> None:
+        self.means.custody.reply(self.batch.token, done)
+        self.outcomes.append(done)
+        self.waiting.pop(done.recipient_id, None)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """No host takes the rest: full limits put it off, everything else is an attempt."""
+        now = now_ms()
+        if refusal.stage == "limit":
+            self.postpone(now + CONNECTION_WAIT_MS, refusal.text)
+            return
+        for rid in list(self.waiting):
+            self.record(
+                Outcome(
+                    rid, "", refusal.stage, refusal.text, refusal.code, refusal.enhanced,
+                    mx_host=refusal.host, mx_address=refusal.address, at=now,
+                    took_ms=now - self.batch.claimed_at,
+                )
+            )  # fmt: skip
+
+    def postpone(self, until: int, reason: str) -> None:
+        now = now_ms()
+        for rid in list(self.waiting):
+            self.record(
+                Outcome(rid, "postponed", "local", reason, at=now, until=until,
+                        took_ms=now - self.batch.claimed_at)
+            )  # fmt: skip
+
+
+def mail_options(one: Outgoing) -> tuple[str, ...]:
+    """RFC 3461 ENVID and RET; left out by the connection where the peer offers no DSN."""
+    named = (("RET", one.ret), ("ENVID", one.envid))
+    return tuple(f"{name}={value}" for name, value in named if value)
+
+
+def rcpt_options(one: Outgoing) -> tuple[str, ...]:
+    """RFC 3461 NOTIFY and ORCPT."""
+    named = (("NOTIFY", one.notify), ("ORCPT", one.orcpt))
+    return tuple(f"{name}={value}" for name, value in named if value)
