@@ -90,7 +90,7 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_every_requirement_has_its_reason() -> None:
-    for name in ("base.in", "dev.in"):
+    for name in ("base.in", "dev.in", "accelerate.in"):
         for line in (ROOT / "requirements" / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.search(r"\S\s+# \S", line), f"{name}: {line}"

@@ -25,7 +25,7 @@ def wanted(name: str) -> list[str]:
     return [re.sub(r"[._]", "-", match[0]).lower() for match in names if match]
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
+@pytest.mark.parametrize("name", ["base", "dev", "accelerate"])
 def test_every_requirement_has_a_reason_and_a_pin(name: str) -> None:
     source = (FOLDER / f"{name}.in").read_text().splitlines()
     for line in source:
@@ -39,7 +39,7 @@ def test_development_runs_on_the_pins_of_production() -> None:
     assert len(dev) > len(base)
 
 
-@pytest.mark.parametrize("name", ["base.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["base.txt", "dev.txt", "accelerate.txt"])
 def test_no_place_to_fetch_from_is_named(name: str) -> None:
     text = (FOLDER / name).read_text()
     assert not re.search(r"https?:|file://|^--|index-url|find-links|@ ", text, re.MULTILINE)
