@@ -26,11 +26,17 @@ def open_file(path: Path) -> None:
 
 def write(lines: Iterable[Mapping[str, Any]]) -> None:
     """Append the lines."""
+    if "file" in _state:
+        append(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+
+def append(text: bytes) -> None:
+    """Append lines that are JSON already, each with its line feed."""
     file = _state.get("file")
     if file is None:
         return
     try:
-        os.write(file, b"".join(orjson.dumps(line) + b"\n" for line in lines))
+        os.write(file, text)
     except OSError as error:
         if "broken" not in _state:
             _state["broken"] = 1

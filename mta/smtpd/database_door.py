@@ -89,4 +89,5 @@ def new_message(submission: Submission) -> NewMessage:
         envid=submission.envid,
         ret=submission.ret,
         message_id=submission.message_id,
+        unique=True,  # its Received field names the id
     )

@@ -8,23 +8,27 @@ Rule 3: ringing the dispatcher may fail; the mail is stored and the sweep will f
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 import redis
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from mta import wiring
 from mta.events import outbox
+from mta.events.models import Event
 from mta.mail import wire
 from mta.mail.address import Address
 from mta.mail.headers import split
+from mta.mail.ids import encode
+from mta.observe import maillog
 from mta.spool import bodies, lanes
 from mta.spool.ids import new_id, new_ids
 from mta.spool.models import Message, Recipient
-from mta.spool.streams import StreamFacts, stream_facts
+from mta.spool.rows import MESSAGE_COLUMNS, RECIPIENT_COLUMNS, Created
+from mta.spool.streams import stream_facts
 from mta.storage import bulk
 from mta.storage.fields import now_ms
 from mta.storage.transactions import write
@@ -32,19 +36,8 @@ from mta.suppression.lookup import suppressed_among
 
 log = logging.getLogger(__name__)
 
-MESSAGE_COLUMNS = (
-    "id", "tenant_id", "stream_id", "body_id", "reverse_path", "sender_domain", "subject",
-    "campaign", "tags", "metadata", "origin", "smtputf8", "envid", "ret", "created_at",
-    "expires_at",
-)  # fmt: skip
-RECIPIENT_COLUMNS = (
-    "id", "message_id", "lane_id", "address", "state", "attempts", "next_attempt_at",
-    "substitutions", "metadata", "notify", "orcpt", "last_reply", "bounce_class", "updated_at",
-)  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
-class NewRecipient:
+class NewRecipient(NamedTuple):
     """Somebody a message is for; substitutions and metadata are JSON-like mappings."""
 
     address: Address
@@ -78,6 +71,8 @@ class NewMessage:
     ret: str = ""
     #: Taken from ids.new_id() when the Received header had to name it; 0: made here.
     message_id: int = 0
+    #: The content names message_id, so no other message has the same.
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,10 @@ def inject(messages: Sequence[NewMessage], *, also: Also | None = None) -> list[
 
     Raises what the database raises; then nothing is stored.
     """
-    packed = [bodies.pack(m.kind, durable_content(m)) for m in messages]
+    packed = [
+        bodies.pack(m.kind, durable_content(m), encode(m.message_id) if m.unique else "")
+        for m in messages
+    ]
 
     def work() -> list[Accepted]:
         accepted = store(messages, packed)
@@ -137,106 +135,62 @@ def store(messages: Sequence[NewMessage], packed: Sequence[bodies.Packed]) -> li
     """Write the rows; the caller holds the transaction."""
     now = now_ms()
     bodies.store(packed, now)
-    facts = [stream_facts(message.stream_id) for message in messages]
-    lane_ids = lanes.arm(lanes_of(messages, facts, now))
-    message_rows, recipient_rows, events = [], [], []
-    accepted = []
-    for message, body, fact in zip(messages, packed, facts, strict=True):
-        created = Created(message, fact, now, lane_ids)
-        message_rows.append(created.message_row(body.digest))
-        recipient_rows.extend(created.recipient_rows())
-        events.extend(created.events())
-        accepted.append(created.accepted())
+    made = created(messages, now)
+    suppress(made)
+    lane_ids = lanes.arm(lanes_of(made))
+    message_rows, recipient_rows, events, lines = [], [], [], []
+    for one, body in zip(made, packed, strict=True):
+        message_rows.append(one.message_row(body.digest))
+        recipient_rows += one.recipient_rows(
+            {key[2]: lane_ids[key] for key in keys_of(one.message)}
+        )
+        told, logged = one.told()
+        events += told
+        lines += logged
     bulk.insert(Message, MESSAGE_COLUMNS, message_rows)
     bulk.insert(Recipient, RECIPIENT_COLUMNS, recipient_rows)
-    outbox.write(events)
-    return accepted
+    bulk.insert(Event, outbox.COLUMNS, events)
+    # Robust: what is committed is done, whatever becomes of its line.
+    transaction.on_commit(lambda: maillog.append("".join(lines).encode()), robust=True)
+    return [Accepted(one.id, tuple(one.ids), one.suppressed) for one in made]
+
+
+def created(messages: Sequence[NewMessage], now: int) -> list[Created]:
+    """The messages with ids for those that have none, and for all recipients."""
+    ids = new_ids(sum(len(message.recipients) for message in messages))
+    made, begin = [], 0
+    for message in messages:
+        end = begin + len(message.recipients)
+        fact = stream_facts(message.stream_id)
+        made.append(Created(message, fact, message.message_id or new_id(), ids[begin:end], now))
+        begin = end
+    return made
+
+
+def suppress(made: Sequence[Created]) -> None:
+    """Mark suppressed recipients: one look a stream."""
+    streams = defaultdict(list)
+    for one in made:
+        streams[one.message.tenant_id, one.message.stream_id].append(one)
+    for (tenant_id, stream_id), group in streams.items():
+        addresses = [address for one in group for address in one.addresses]
+        unwanted = suppressed_among(tenant_id, stream_id, addresses)
+        if unwanted:
+            for one in group:
+                one.suppress(unwanted)
 
 
 def keys_of(message: NewMessage) -> set[lanes.LaneKey]:
     """The lanes that the message's recipients wait in."""
-    domains = {recipient.address.domain for recipient in message.recipients}
-    return {(message.tenant_id, message.stream_id, domain) for domain in domains}
+    tenant_id, stream_id = message.tenant_id, message.stream_id
+    return {(tenant_id, stream_id, one.address.domain) for one in message.recipients}
 
 
-def lanes_of(
-    messages: Sequence[NewMessage], facts: Sequence[StreamFacts], now: int
-) -> dict[lanes.LaneKey, lanes.Arm]:
+def lanes_of(made: Sequence[Created]) -> dict[lanes.LaneKey, lanes.Arm]:
     wanted: dict[lanes.LaneKey, lanes.Arm] = {}
-    for message, fact in zip(messages, facts, strict=True):
-        due = max(now, round((message.send_at or 0) * 1000))
-        for key in keys_of(message):
+    for one in made:
+        for key in keys_of(one.message):
             known = wanted.get(key)
-            if known is None or due < known.due_at:
-                wanted[key] = lanes.Arm(fact.priority, due)
+            if known is None or one.due < known.due_at:
+                wanted[key] = lanes.Arm(one.fact.priority, one.due)
     return wanted
-
-
-class Created:
-    """One message on its way into rows."""
-
-    def __init__(self, message: NewMessage, fact: StreamFacts, now: int,
-                 lane_ids: Mapping[lanes.LaneKey, int]) -> None:  # fmt: skip
-        self.message, self.fact, self.now, self.lane_ids = message, fact, now, lane_ids
-        self.id = message.message_id or new_id()
-        self.ids = new_ids(len(message.recipients))
-        addresses = [str(recipient.address) for recipient in message.recipients]
-        self.addresses = addresses
-        unwanted = suppressed_among(message.tenant_id, message.stream_id, addresses)
-        self.suppressed = frozenset(
-            index for index, address in enumerate(addresses) if address.lower() in unwanted
-        )
-
-    def message_row(self, digest: str) -> tuple[Any, ...]:
-        m = self.message
-        due = max(self.now, round((m.send_at or 0) * 1000))
-        life_ends = due + self.fact.life_seconds * 1000
-        expires = life_ends if m.expires_at is None else round(m.expires_at * 1000)
-        return (
-            self.id, m.tenant_id, m.stream_id, digest, m.reverse_path, m.sender_domain,
-            m.subject[:200], m.campaign, orjson.dumps(list(m.tags)).decode(),
-            orjson.dumps(dict(m.metadata)).decode(), m.origin, m.smtputf8, m.envid, m.ret,
-            self.now, max(expires, self.now + 1),
-        )  # fmt: skip
-
-    def recipient_rows(self) -> list[tuple[Any, ...]]:
-        m, now = self.message, self.now
-        due = max(now, round((m.send_at or 0) * 1000))
-        rows = []
-        for index, recipient in enumerate(m.recipients):
-            out = index in self.suppressed
-            rows.append((
-                self.ids[index], self.id,
-                self.lane_ids[m.tenant_id, m.stream_id, recipient.address.domain],
-                self.addresses[index], "suppressed" if out else "scheduled", 0,
-                None if out else due,
-                orjson.dumps(recipient.substitutions) if recipient.substitutions else None,
-                orjson.dumps(recipient.metadata).decode() if recipient.metadata else "",
-                recipient.notify, recipient.orcpt,
-                "the address is suppressed" if out else "", "", now,
-            ))  # fmt: skip
-        return rows
-
-    def events(self) -> list[outbox.NewEvent]:
-        shared = outbox.message_fields(
-            stream=self.fact.name, campaign=self.message.campaign, tags=list(self.message.tags),
-            metadata=dict(self.message.metadata),
-        )  # fmt: skip
-        return [
-            outbox.NewEvent(
-                at=self.now,
-                kind="suppression" if index in self.suppressed else "reception",
-                tenant_id=self.message.tenant_id,
-                tenant=self.fact.tenant_name,
-                message_id=self.id,
-                recipient_id=self.ids[index],
-                to=self.addresses[index],
-                fields=shared
-                if not recipient.metadata
-                else {**shared, "metadata": {**self.message.metadata, **recipient.metadata}},
-            )
-            for index, recipient in enumerate(self.message.recipients)
-        ]
-
-    def accepted(self) -> Accepted:
-        return Accepted(self.id, tuple(self.ids), self.suppressed)

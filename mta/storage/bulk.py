@@ -14,14 +14,21 @@ from django.db import connection, models
 Row = Sequence[Any]
 
 
-def insert(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert rows; COPY on PostgreSQL, executemany on SQLite. IntegrityError as usual."""
+def insert(
+    model: type[models.Model], columns: Sequence[str], rows: Sequence[Row], *, unless: str = ""
+) -> None:
+    """Insert rows; COPY on PostgreSQL, executemany on SQLite. IntegrityError as usual.
+
+    `unless` is a unique column: rows whose value is there already are left out.
+    COPY is the cheapest from 5 rows on (20 rows of 14 columns: 13 us of both sides a row; arrays
+    in unnest 23 to 36, executemany 38).
+    """
     if not rows:
         return
     table = model._meta.db_table
     names = ", ".join(f'"{column}"' for column in columns)
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if connection.vendor == "postgresql" and not unless:
             # copy() is psycopg's own: without the wrapper its errors are not Django's.
             copying = cursor.copy(f'COPY "{table}" ({names}) FROM STDIN')
             with connection.wrap_database_errors, copying as copy:
@@ -29,7 +36,8 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row
                     copy.write_row(row)
             return
         marks = ", ".join(["%s"] * len(columns))
-        cursor.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', rows)  # noqa: S608
+        last = f' ON CONFLICT ("{unless}") DO NOTHING' if unless else ""
+        cursor.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks}){last}', rows)  # noqa: S608
 
 
 def column_type(model: type[models.Model], column: str) -> str:
