@@ -18,6 +18,12 @@ from mta.storage import bulk, secrets
 #: Bytes of plain content that one process keeps ready.
 CACHE_BYTES = 64 * 2**20
 COLUMNS = ("digest", "kind", "content", "encrypted", "size", "created_at")
+#: Holds the row until the transaction ends, so that retention, which takes bodies that are a day
+#: old and have no message, takes none that is about to have one.
+SHARE = (
+    '("digest") DO UPDATE SET created_at = excluded.created_at '
+    f'WHERE "{Body._meta.db_table}".created_at < excluded.created_at - 3600000'
+)
 Content = bytes | Composer
 
 
@@ -60,7 +66,7 @@ def pack(kind: str, plain: bytes, name: str = "") -> Packed:
 
 
 def store(bodies: Iterable[Packed], now: int) -> None:
-    """Insert those that are not there yet (inside the caller's transaction)."""
+    """Insert those that are not there yet, hold those that are (in the caller's transaction)."""
     new: list[bulk.Row] = []
     shared: dict[str, bulk.Row] = {}
     for b in bodies:
@@ -71,7 +77,7 @@ def store(bodies: Iterable[Packed], now: int) -> None:
             shared[b.digest] = row
     bulk.insert(Body, COLUMNS, new)
     # One order for all writers: two that share bodies cannot wait for each other.
-    bulk.insert(Body, COLUMNS, [shared[key] for key in sorted(shared)], unless="digest")
+    bulk.insert(Body, COLUMNS, [shared[key] for key in sorted(shared)], conflict=SHARE)
 
 
 class Bodies:

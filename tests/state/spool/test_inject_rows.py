@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ def test_content_that_names_its_message_is_a_body_of_its_own(cast: Cast) -> None
     assert {encode(one) for one in ids} < keys
     assert len(keys) == 3
     assert [one.wire() for one in load(desk.take("x.test").token)] == [RAW] * 4
+
+
+def test_a_body_that_is_shared_again_is_as_young_as_its_last_message(cast: Cast) -> None:
+    desk.injected(cast, "a@x.test")
+    begun = Body.objects.get().created_at
+    for age, young in ((timedelta(hours=2), True), (timedelta(minutes=30), False)):
+        Body.objects.update(created_at=begun - age)
+        desk.injected(cast, "b@x.test")
+        assert (Body.objects.get().created_at >= begun) is young
 
 
 def test_each_stream_of_a_call_has_its_own_suppressions(cast: Cast) -> None:
