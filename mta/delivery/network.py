@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from mta import wiring
 from mta.delivery.connect import Connector
@@ -17,6 +17,7 @@ from mta.net.loop import LoopThread
 from mta.net.tls import client_context
 from mta.storage.transactions import let_go
 
+OnFound = Callable[[str, Route | ResolveError], None]
 log = logging.getLogger(__name__)
 #: More would only wait for one another: Redis answers in a fraction of a millisecond.
 MOST_REDIS_THREADS = 16
@@ -31,6 +32,8 @@ class Network:
 
     loop: LoopThread
     resolver: Resolver
+    #: Touched in the loop only; keeps the look-ups alive.
+    look_ups: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 def network() -> Network:
@@ -53,29 +56,49 @@ def route_to(domain: str) -> Route | ResolveError:
         return error
 
 
-def routes_to(domains: Iterable[str]) -> dict[str, Route | ResolveError]:
-    """The MX route of each domain, or why there is none; looked up side by side.
+def look_up(domains: Iterable[str], on_found: OnFound) -> dict[str, Route | ResolveError]:
+    """The routes that are known; each other domain is looked up, and told to `on_found` once.
 
-    A bug in one look-up is a temporary failure of that domain alone.
+    That happens in the loop, as each answer comes: a slow name server holds up nobody else. A bug
+    in one look-up is a temporary failure of that domain alone. There are never more look-ups than
+    batches under way, so they have no bound of their own.
     """
-    let_go()
-    wanted = list(dict.fromkeys(domains))
     here = network()
-    return dict(zip(wanted, here.loop.run(looked_up(here.resolver, wanted)), strict=True))
+    known: dict[str, Route | ResolveError] = {}
+    unknown: list[str] = []
+    for domain in dict.fromkeys(domains):
+        try:
+            route = here.resolver.known(domain)
+        except ResolveError as error:
+            known[domain] = error
+        else:
+            if route is None:
+                unknown.append(domain)
+            else:
+                known[domain] = route
+    if unknown:
+        here.loop.call(start_look_ups, here, unknown, on_found)
+    return known
 
 
-async def looked_up(resolver: Resolver, domains: Sequence[str]) -> list[Route | ResolveError]:
-    answers = await asyncio.gather(*map(resolver.route, domains), return_exceptions=True)
-    return [answered(domain, answer) for domain, answer in zip(domains, answers, strict=True)]
+def start_look_ups(here: Network, domains: Sequence[str], on_found: OnFound) -> None:
+    """Called in the loop."""
+    for domain in domains:
+        task = asyncio.ensure_future(found(here.resolver, domain, on_found))
+        here.look_ups.add(task)
+        task.add_done_callback(here.look_ups.discard)
 
 
-def answered(domain: str, answer: Route | BaseException) -> Route | ResolveError:
-    if isinstance(answer, Route | ResolveError):
-        return answer
-    if not isinstance(answer, Exception):  # the loop ends
-        raise answer
-    log.error("look-up of %s", domain, exc_info=answer)
-    return ResolveError(False, 451, "4.4.3", "the look-up met an error; the log tells it")
+async def found(resolver: Resolver, domain: str, on_found: OnFound) -> None:
+    answer: Route | ResolveError
+    try:
+        answer = await resolver.route(domain)
+    except ResolveError as error:
+        answer = error
+    except Exception:
+        log.exception("look-up of %s", domain)
+        answer = ResolveError(False, 451, "4.4.3", "the look-up met an error; the log tells it")
+    on_found(domain, answer)
 
 
 def open_sender(custody: Custody) -> Sender:

@@ -86,6 +86,16 @@ class Resolver:
         entry = await self._routes.get(name, lambda: self._load(name))
         return self._shuffled(entry.unwrap())
 
+    def known(self, domain: str) -> Route | None:
+        """What `route` would answer at once, None when it had to ask; from any thread.
+
+        Raises ResolveError.
+        """
+        if domain.startswith("["):
+            return self._literal(domain)
+        entry = self._routes.peek(domain.lower().rstrip("."))
+        return None if entry is None else self._shuffled(entry.unwrap())
+
     def _shuffled(self, route: Route) -> Route:
         if len(route.hosts) == 1 and len(route.hosts[0].addresses) == 1:
             return route

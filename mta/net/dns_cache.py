@@ -8,6 +8,7 @@ Rule 2: the least recently used entry goes first.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -52,6 +53,15 @@ class JoinedCache(Generic[T]):
             self._loading[key] = task
             task.add_done_callback(lambda _: self._loading.pop(key, None))
         return await asyncio.shield(task)
+
+    def peek(self, key: str) -> Entry[T] | None:
+        """The entry that is here now; from any thread, as each step on the dict is atomic."""
+        entry = self._entries.get(key)
+        if entry is None or entry.expires_at <= self._clock():
+            return None
+        with suppress(KeyError):  # the loop has just let it go
+            self._entries.move_to_end(key)
+        return entry
 
     async def _load(self, key: str, load: Callable[[], Awaitable[Entry[T]]]) -> Entry[T]:
         entry = await load()

@@ -20,6 +20,11 @@ __all__ = ["ConnectFailed", "Connection", "Outcome", "Target", "Timeouts", "Tran
 class Connection:
     """A ready connection; `open` makes one. Belongs to one event loop and one caller at a time."""
 
+    __slots__ = (
+        "_busy", "_loop", "_pipeline", "_protocol", "_timeouts", "address", "capabilities", "host",
+        "last_used_at", "opened_at", "source_address", "tls",
+    )  # fmt: skip
+
     def __init__(self, target: Target, protocol: PipelinedProtocol, offer: Offer, tls: str) -> None:
         self.host = target.host
         self.address = target.address

@@ -8,6 +8,7 @@ Rule 2: a control character in an address or option can never reach the wire.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mta.mail.reply import Reply
 
@@ -30,8 +31,7 @@ class Timeouts:
     quit: float = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """One message to one forward path; `key` comes back in its Outcome."""
 
     key: int
@@ -46,8 +46,7 @@ class Transaction:
     rcpt_options: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a transaction; `reply` decides, `error` tells why there is none."""
 
     key: int
@@ -68,8 +67,7 @@ class Offer:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The commands of a transaction, each with its CRLF."""
 
     transaction: Transaction

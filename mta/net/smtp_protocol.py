@@ -3,21 +3,28 @@
 Rule 1: aiosmtplib's protocol waits for one reply per command; here any number of replies may be
         outstanding (RFC 2920), and `expected` counts them.
 Rule 2: a reply nobody asked for is never paired with a later command: it breaks the connection.
+        All that came in one read is counted before any of it is acted on.
 Rule 3: the first fault is kept, the transport is aborted, and replies read before it stay readable.
+Rule 4: a listener is called for each read, without a future or a task; while there is none, the
+        one who opens the connection waits for replies one by one.
+Rule 5: one timer a connection: it is set when nothing earlier is set, and looks when it rings
+        whether the peer's time has been lengthened meanwhile.
 """
 
 import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.response import SMTPResponse
 
 from mta.mail.reply import Reply, ReplyError, ReplyParser
 
-CHUNK = 64 * 1024
+NEVER = float("inf")
+#: What timers may be early: uvloop counts milliseconds.
+SLACK = 0.002
 
 
 class ConnectionBroken(Exception):
@@ -29,6 +36,13 @@ class ConnectionBroken(Exception):
         self.reply = reply
 
 
+class Listener(Protocol):
+    """Who acts on replies as they come."""
+
+    def advance(self) -> None:
+        """There are replies in the queue, or a fault, or the peer takes data again."""
+
+
 class PipelinedProtocol(SMTPProtocol):
     """aiosmtplib's protocol with a queue of replies instead of a single awaited one."""
 
@@ -37,27 +51,55 @@ class PipelinedProtocol(SMTPProtocol):
         self.expected = 1  # the greeting
         self.fault = ""
         self.unsolicited: Reply | None = None
+        self.replies: deque[Reply] = deque()
+        self.listener: Listener | None = None
         self.on_lost: Callable[[], None] | None = None
         self.lost: asyncio.Future[None] = loop.create_future()
-        self._replies: deque[Reply] = deque()
         self._parser = ReplyParser()
         self._waiter: asyncio.Future[None] | None = None
         self._upgrading = False
+        self._counting = False
+        #: Loop time at which the peer's time is over, in how many seconds, and for what.
+        self._due, self._patience, self._waits_for = NEVER, 0.0, ""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = NEVER
 
     # -- what the transport calls -----------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self.fault:
+            return
+        self._counting = True
         try:
-            # By line: a malformed one must not take the good replies before it with it.
-            for line in data.splitlines(keepends=True):
-                if self.fault or (self._upgrading and self.expected == 0):
-                    break
-                for reply in self._parser.feed(line):
-                    self._reply_received(reply)
+            self._read(data)
         except ReplyError as exc:
             self.fail(f"malformed reply: {exc}")
-        if self._replies:
+        finally:
+            self._counting = False
+        if self.replies or self.fault:
             self._wake()
+
+    def _read(self, data: bytes) -> None:
+        if self._parser.is_idle and not self._upgrading:
+            try:
+                self._count(self._parser.feed(data))
+                return
+            except ReplyError:
+                self._parser = ReplyParser()
+        # By line: a malformed one must not take the good replies before it with it.
+        for line in data.splitlines(keepends=True):
+            if self.fault or (self._upgrading and self.expected == 0):
+                break
+            self._count(self._parser.feed(line))
+
+    def _count(self, replies: list[Reply]) -> None:
+        for reply in replies:
+            if self.expected == 0:
+                self.unsolicited = reply
+                self.fail("unexpected reply")
+                return
+            self.expected -= 1
+            self.replies.append(reply)
 
     def eof_received(self) -> bool:
         self.fail("connection closed by peer")
@@ -66,21 +108,25 @@ class PipelinedProtocol(SMTPProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.fail(f"connection lost: {exc}" if exc else "connection closed")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self.lost.done():
             self.lost.set_result(None)
         if self.on_lost is not None:
             self.on_lost()
 
-    def _reply_received(self, reply: Reply) -> None:
-        if self.expected == 0:
-            self.unsolicited = reply
-            self.fail("unexpected reply")
-            return
-        self.expected -= 1
-        self._replies.append(reply)
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.listener is not None:
+            self.listener.advance()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._counting:
+            return
+        if self.listener is not None:
+            self.listener.advance()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     # -- what the client calls --------------------------------------------------------------
@@ -96,7 +142,7 @@ class PipelinedProtocol(SMTPProtocol):
     def end(self, farewell: Reply) -> None:
         """The peer said 421: nothing it says after that counts (RFC 5321 3.8)."""
         self.unsolicited = farewell
-        self._replies.clear()
+        self.replies.clear()
         self.fail("the peer closed the service (421)")
 
     def send(self, data: bytes, replies: int) -> None:
@@ -107,52 +153,50 @@ class PipelinedProtocol(SMTPProtocol):
         self.expected += replies
         transport.write(data)
 
-    async def send_content(self, content: bytes, tail: bytes, replies: int, block: float) -> None:
-        """Write `content`, then `tail` with the final dot, waiting whenever the peer is slow.
+    @property
+    def paused(self) -> bool:
+        """Whether the peer takes data more slowly than it is written."""
+        return self._paused
 
-        `block`: seconds the peer may take no data (RFC 5321 4.5.3.2.5). The replies are owed
-        from the moment the tail is written: an answer before that is an early refusal. Raises
-        ConnectionBroken.
-        """
-        if len(content) <= CHUNK:
-            self.send(content + tail, replies)
+    def allow(self, seconds: float, waits_for: str = "no reply within") -> None:
+        """Break the connection unless `rest` or another `allow` comes within `seconds`."""
+        self._patience, self._waits_for = seconds, waits_for
+        self._due = due = self._loop.time() + seconds
+        if due < self._rings_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ring_at(due)
+
+    def rest(self) -> None:
+        """The peer owes nothing; the timer may ring for nothing."""
+        self._due = NEVER
+
+    def _ring_at(self, due: float) -> None:
+        self._rings_at = due
+        self._timer = self._loop.call_at(due, self._rung)
+
+    def _rung(self) -> None:
+        self._timer, self._rings_at = None, NEVER
+        if self._due == NEVER:
             return
-        view = memoryview(content)
-        for start in range(0, len(content), CHUNK):
-            self.send(bytes(view[start : start + CHUNK]), 0)
-            if self._paused:
-                await self._drain(block)
-        self.send(tail, replies)
-
-    async def _drain(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._drain_helper()
-        except TimeoutError:
-            self.fail(f"peer took no data for {seconds:g} s")
-        except OSError as exc:
-            self.fail(f"connection lost: {exc}")
-        if self.fault:
-            raise self.broken()
+        if self._due - self._loop.time() > SLACK:
+            self._ring_at(self._due)
+        else:
+            self.fail(f"{self._waits_for} {self._patience:g} s")
 
     async def reply(self, seconds: float) -> Reply:
         """The next reply. Raises ConnectionBroken when none comes within `seconds`."""
-        if not self._replies:
-            await self._wait(seconds)
-            if not self._replies:
-                raise self.broken()
-        return self._replies.popleft()
-
-    async def _wait(self, seconds: float) -> None:
-        if self.fault:
-            return
-        self._waiter = waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self.fail, f"no reply within {seconds:g} s")
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
+        if not self.replies and not self.fault:
+            self._waiter = self._loop.create_future()
+            self.allow(seconds)
+            try:
+                await self._waiter
+            finally:
+                self.rest()
+                self._waiter = None
+        if not self.replies:
+            raise self.broken()
+        return self.replies.popleft()
 
     async def command(self, line: bytes, seconds: float) -> Reply:
         """One command, one reply. Raises ConnectionBroken."""
@@ -181,7 +225,7 @@ class PipelinedProtocol(SMTPProtocol):
             return await super().start_tls(tls_context, server_hostname, timeout)
         finally:
             self._upgrading = False
-            self._replies.clear()
+            self.replies.clear()
             self._parser = ReplyParser()
 
     def broken(self) -> ConnectionBroken:

@@ -184,6 +184,27 @@ def test_answers_live_as_long_as_their_ttl(run):
     run(scenario)
 
 
+def test_what_is_known_needs_no_loop_and_ends_with_its_time(run):
+    clock = Clock()
+
+    async def scenario():
+        async with Names({"a.test A": ["192.0.2.1"]}, ttl=100) as names:
+            asking = resolver(names, clock=clock, ipv6=False)
+            assert asking.known("a.test") is None
+            route = await asking.route("a.test")
+            await error(asking, "none.test")
+            assert await asyncio.to_thread(asking.known, "A.test.") == route
+            with pytest.raises(ResolveError) as failure:
+                asking.known("none.test")
+            assert (failure.value.permanent, failure.value.code) == (True, 550)
+            with pytest.raises(ResolveError):
+                asking.known("[300.1.1.1]")
+            clock.now += 101
+            assert asking.known("a.test") is None
+
+    run(scenario)
+
+
 def test_negative_answers_live_as_long_as_the_soa_says(run):
     async def scenario():
         clock = Clock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from mta.delivery import network
 from mta.delivery.custody import Custody
 from mta.net.dns import ResolveError, Route
+from tests.services.processes import wait_until
 
 
 def test_only_a_deliver_worker_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,27 +34,42 @@ def test_a_route_or_why_there_is_none() -> None:
     assert isinstance(network.route_to("[300.1.1.1]"), ResolveError)
 
 
-@pytest.mark.django_db
-def test_routes_are_looked_up_together_and_fail_apart(
+def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     resolver = network.network().resolver
-    route = resolver.route
+    slow = threading.Event()
+    answers: dict[str, Route | ResolveError] = {
+        "x.test": Route("x.test", (), 0.0),
+        "none.test": ResolveError(True, 550, "", "no"),
+    }
 
-    async def broken_for_one(domain: str) -> Route:
+    async def route(domain: str) -> Route:
+        if domain == "slow.test":
+            while not slow.is_set():
+                await asyncio.sleep(0.001)
         if domain == "bug.test":
             raise ZeroDivisionError
-        return await route(domain)
+        answer = answers.get(domain, answers["x.test"])
+        if isinstance(answer, ResolveError):
+            raise answer
+        return answer
 
-    monkeypatch.setattr(resolver, "route", broken_for_one)
-    wanted = ["[192.0.2.1]", "bug.test", "[300.1.1.1]", "[192.0.2.1]"]
-    found = network.routes_to(wanted)
-    assert list(found) == ["[192.0.2.1]", "bug.test", "[300.1.1.1]"]
-    assert isinstance(found["[192.0.2.1]"], Route)
-    bug, literal = found["bug.test"], found["[300.1.1.1]"]
+    monkeypatch.setattr(resolver, "route", route)
+    told: list[tuple[str, Route | ResolveError]] = []
+    literals = ["[192.0.2.1]", "[300.1.1.1]"]
+    wanted = ["slow.test", *literals, "x.test", "bug.test", "x.test", "none.test"]
+    known = network.look_up(wanted, lambda domain, answer: told.append((domain, answer)))
+    assert list(known) == literals
+    assert isinstance(known["[192.0.2.1]"], Route)
+    assert isinstance(known["[300.1.1.1]"], ResolveError)
+    wait_until(lambda: len(told) == 3, 10, "a slow one holds up nobody")
+    slow.set()
+    wait_until(lambda: len(told) == 4, 10, "the slow one")
+    assert [domain for domain, _ in told] == ["x.test", "bug.test", "none.test", "slow.test"]
+    bug = dict(told)["bug.test"]
     assert isinstance(bug, ResolveError)
     assert (bug.permanent, bug.code, bug.enhanced) == (False, 451, "4.4.3")
     assert "bug.test" in caplog.text
-    assert isinstance(literal, ResolveError)
-    assert literal.permanent
-    assert network.routes_to([]) == {}
+    assert dict(told)["none.test"] is answers["none.test"]
+    assert network.look_up([], lambda domain, answer: told.clear()) == {}
