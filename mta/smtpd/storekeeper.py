@@ -4,6 +4,7 @@ Rule 1: a session hears "stored" only after the transaction that holds its messa
 Rule 2: a message that cannot be stored does not take others with it: the group is halved until it
         stands alone.
 Rule 3: every message handed in is answered, also when the database is gone.
+Rule 4: a message that is alone is stored at once; while a group is being stored the next gathers.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from mta.smtpd.submission import Submission
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for a fuller group, seconds.
+#: Longest wait for a fuller group after one was stored, seconds.
 MAX_LINGER: Final = 0.005
 
 Store = Callable[[Sequence[Submission]], None]
 #: Called on the loop's thread with None, or with what went wrong.
 Then = Callable[[Exception | None], None]
 Waiting = tuple[Submission, Then]
+Outcome = tuple[Then, Exception | None]
 
 
 class NotTried(Exception):
@@ -35,7 +37,11 @@ class NotTried(Exception):
 
 
 class Storekeeper:
-    """One thread that stores; sessions hand in on the event loop."""
+    """One thread that stores; everything else happens on the event loop's thread.
+
+    The loop makes the groups, so that the thread is woken once a group and not once a message:
+    each wake-up makes two threads fight for the interpreter.
+    """
 
     def __init__(
         self,
@@ -51,16 +57,18 @@ class Storekeeper:
         self._largest_group = largest_group
         self._largest_bytes = largest_bytes
         self._patience = patience
-        #: Handed in during this turn of the loop; one wake-up of the thread for all of them.
-        self._handed_in: list[Waiting] = []
-        #: From the loop to the thread; None: time to stop.
-        self._queue: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        #: The thread's own.
         self._waiting: deque[Waiting] = deque()
-        self._stopping = False
-        #: Of the last group: messages, and seconds that storing took.
-        self._last_size = 0
-        self._last_seconds = 0.0
+        #: The thread has a group.
+        self._storing = False
+        #: A look at what waits is planned: for the end of this turn, or for when lingering ends.
+        self._planned: asyncio.Handle | None = None
+        self._lingering = False
+        #: So many messages may come at once, those just answered and those that waited then;
+        #: and until when that is worth waiting for, in loop time.
+        self._expected = 0
+        self._expected_until = 0.0
+        #: None: time to stop.
+        self._groups: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
         #: How many transactions there were; messages / groups is the gain.
         self.groups = 0
         self._thread = threading.Thread(target=self._run, name="storekeeper", daemon=True)
@@ -68,42 +76,43 @@ class Storekeeper:
 
     def submit(self, submission: Submission, then: Then) -> None:
         """Store it with whatever else waits, then call then on the loop."""
-        if not self._handed_in:
-            self._loop.call_soon(self._hand_over)
-        self._handed_in.append((submission, then))
+        self._waiting.append((submission, then))
+        if self._storing:
+            return
+        if self._planned is None or (self._lingering and len(self._waiting) >= self._expected):
+            self._plan()
 
     def finish(self) -> None:
         """Store what was handed in, then stop; nothing may be submitted afterwards."""
-        self._hand_over()
-        self._queue.put(None)
+        while self._waiting:
+            self._hand_over()
+        self._groups.put(None)
 
     def join(self, timeout: float) -> bool:
         """Wait for the end, on any thread; False when it took longer than timeout seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _plan(self) -> None:
+        """Hand over at the end of this turn, or wait a moment for those who are expected.
+
+        Sessions that were answered together come back together. Without the moment 20 sessions
+        fall into groups that wait for each other's commit.
+        """
+        if self._planned is not None:
+            self._planned.cancel()
+        left = self._expected_until - self._loop.time()
+        self._lingering = left > 0 and len(self._waiting) < self._expected
+        if self._lingering:
+            self._planned = self._loop.call_later(left, self._hand_over)
+        else:
+            self._planned = self._loop.call_soon(self._hand_over)
+
     def _hand_over(self) -> None:
-        if self._handed_in:
-            self._queue.put(self._handed_in)
-            self._handed_in = []
-
-    def _run(self) -> None:
-        while group := self._collect():
-            begun_at = time.monotonic()
-            outcomes = self._store_group(group)
-            self._last_size, self._last_seconds = len(group), time.monotonic() - begun_at
-            try:
-                self._loop.call_soon_threadsafe(tell, outcomes)
-            except RuntimeError:  # the loop was closed: the clients are gone, their mail is safe
-                log.warning("%d messages stored after their sessions ended", len(outcomes))
-
-    def _collect(self) -> list[Waiting]:
-        """Wait for the next group; empty: time to stop."""
-        while not self._waiting and not self._stopping:
-            self._receive(None)
-        while not self._queue.empty():
-            self._receive(None)
-        self._linger()
+        """Give the thread the next group, as large as it may be."""
+        if self._planned is not None:
+            self._planned.cancel()
+        self._planned, self._lingering = None, False
         group: list[Waiting] = []
         size = 0
         while self._waiting and len(group) < self._largest_group:
@@ -111,35 +120,33 @@ class Storekeeper:
             if group and size > self._largest_bytes:
                 break
             group.append(self._waiting.popleft())
-        return group
+        if group:
+            self._storing = True
+            self._groups.put(group)
 
-    def _linger(self) -> None:
-        """Sessions that were answered together come back together: wait for the rest of them.
+    def _stored(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Answer the sessions of a group that took so long to store; the next may go."""
+        self._storing = False
+        self._expected = min(len(outcomes) + len(self._waiting), self._largest_group)
+        self._expected_until = self._loop.time() + min(seconds / 2, MAX_LINGER)
+        if self._waiting:
+            self._plan()
+        for then, error in outcomes:
+            then(error)
 
-        Without it 20 sessions fall into two groups that wait for each other's commit.
-        """
-        give_up_at = time.monotonic() + min(self._last_seconds / 4, MAX_LINGER)
-        while len(self._waiting) < self._last_size and not self._stopping:
-            left = give_up_at - time.monotonic()
-            if left <= 0 or not self._receive(left):
-                return
+    def _run(self) -> None:
+        while (group := self._groups.get()) is not None:
+            begun_at = time.monotonic()
+            outcomes = self._store_group(group)
+            try:
+                self._loop.call_soon_threadsafe(self._stored, outcomes, time.monotonic() - begun_at)
+            except RuntimeError:  # the loop was closed: the clients are gone, their mail is safe
+                log.warning("%d messages stored after their sessions ended", len(outcomes))
 
-    def _receive(self, timeout: float | None) -> bool:
-        """Take what the loop hands over; False when nothing came within timeout seconds."""
-        try:
-            arrived = self._queue.get(timeout=timeout)
-        except queue.Empty:
-            return False
-        if arrived is None:
-            self._stopping = True
-        else:
-            self._waiting.extend(arrived)
-        return True
-
-    def _store_group(self, group: list[Waiting]) -> list[tuple[Then, Exception | None]]:
+    def _store_group(self, group: list[Waiting]) -> list[Outcome]:
         """Store halves of a group that fails, until patience (seconds) is at its end."""
         give_up_at = time.monotonic() + self._patience
-        outcomes: list[tuple[Then, Exception | None]] = []
+        outcomes: list[Outcome] = []
         parts = [group]
         while parts:
             part = parts.pop()
@@ -159,9 +166,3 @@ class Storekeeper:
             log.exception("storing %d messages failed", len(part))
             return error
         return None
-
-
-def tell(outcomes: Sequence[tuple[Then, Exception | None]]) -> None:
-    """Answer the sessions of one group."""
-    for then, error in outcomes:
-        then(error)
