@@ -1,20 +1,20 @@
-"""One measurement: warm up, start the clock, count at the sink, add up what it cost."""
+"""Measuring: warm up, start the clock, count at the sink, add up what it cost."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.bench.cost import Costs, machine, per_message, wait_quiet
-from tests.bench.load import Load, recipients
+from tests.bench.crowd import Crowd, tally
+from tests.bench.load import Load
+from tests.bench.progress import Progress, say
 from tests.bench.sink import Sink
 
 #: Seconds without any progress after which what is missing counts as lost.
 PATIENCE = 45.0
-WARM, TIMED = "w", "r"
-MakeLoad = Callable[[int, str], Load]
+MakeLoad = Callable[[Crowd], Load]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,78 +31,107 @@ class Measured:
     other_cores: float
 
 
+class Meter:
+    """CPU and memory of a running system and its sink from now on; `roots` kind -> process."""
+
+    def __init__(self, roots: Mapping[str, int], sink: Sink) -> None:
+        self.system, self.ends = Costs(roots), Costs(sink.roots)
+        self.megabytes = 0.0
+        self.looks_at = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Begin the measurement (again); the peak of memory is kept."""
+        self.before = {**self.system.cpu(), **self.ends.cpu()}
+        self.machine_before, self.started_at = machine(), time.monotonic()
+
+    def look(self) -> None:
+        """Note the memory, at most once a second."""
+        now = time.monotonic()
+        if now >= self.looks_at:
+            self.megabytes = max(self.megabytes, self.system.memory())
+            self.looks_at = now + 1
+
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds by kind since the start."""
+        after = {**self.system.cpu(), **self.ends.cpu()}
+        return {kind: after[kind] - self.before[kind] for kind in after}
+
+    def other_cores(self, known: float) -> float:
+        """Cores that others kept busy; `known` CPU seconds are those of the benchmark."""
+        elapsed = time.monotonic() - self.started_at
+        return round((machine() - self.machine_before - known) / elapsed, 2)
+
+    @property
+    def peak_rss_mb(self) -> int:
+        return round(self.megabytes)
+
+
 def measure(
-    sink: Sink, make: MakeLoad, roots: Mapping[str, int], *,
-    count: int, warmup: int, quiet: float, settled: Callable[[], bool],
+    sink: Sink, make: MakeLoad, roots: Mapping[str, int], crowd: Crowd, *,
+    warmup: int, quiet: float, settled: Callable[[], bool],
 ) -> Measured:  # fmt: skip
-    """Send `count` messages through a running system; `roots` are its processes by kind.
+    """Send a message to each of `crowd` through a running system.
 
     The clock starts when the machine is idle, at the latest after `quiet` seconds.
     """
-    warm_up(sink, make, warmup)
-    wait_settled(settled)
-    load = make(count, TIMED)
+    warm_up(sink, make, Crowd(warmup, "w", crowd.domain), settled)
+    return timed(sink, make(crowd), roots, crowd, quiet=quiet, settled=settled)
+
+
+def timed(
+    sink: Sink, load: Load, roots: Mapping[str, int], crowd: Crowd, *,
+    quiet: float, settled: Callable[[], bool],
+) -> Measured:  # fmt: skip
+    """The same in a system that is warm; `load` hands in the mail of `crowd`."""
     load.prepare()
     wait_quiet(quiet)
-    system, ends = Costs(roots), Costs(sink.roots)
-    wanted = recipients(count, TIMED)
-    before, ends_before, machine_before = system.cpu(), ends.cpu(), machine()
-    peak = Peak(system)
+    progress = Progress("at the sink", crowd.count)
+    meter = Meter(roots, sink)
+
+    def meanwhile(done: int) -> None:
+        meter.look()
+        progress.tell(done)
+
     started_at = time.monotonic()
     load.go()
-    last_at = sink.wait_for(wanted, PATIENCE, peak.look)
-    injector_cpu = load.finish()
+    last_at = sink.wait_for(crowd, PATIENCE, meanwhile)
+    _, injector_cpu = load.finish()
     # The cost of judging and settling the last replies belongs to the messages too.
     wait_settled(settled)
-    cpu = {
-        **per_message(before, system.cpu(), count),
-        **per_message(ends_before, ends.cpu(), count),
-        "injector": round(injector_cpu * 1000 / count, 4),
-    }
-    elapsed = time.monotonic() - started_at
-    known = sum(cpu.values()) * count / 1000
-    taken = Counter({who: times for who, times in sink.accepted().items() if who in wanted})
+    cpu = meter.seconds() | {"injector": injector_cpu}
+    found = tally(crowd, sink.accepted())
     return Measured(
-        msgs_per_s=round(len(taken) / (last_at - started_at), 1),
-        cpu_ms_per_msg=cpu,
-        peak_rss_mb=round(peak.megabytes),
-        lost=len(wanted) - len(taken),
-        doubled=taken.total() - len(taken),
+        msgs_per_s=round(found.taken / (last_at - started_at), 1),
+        cpu_ms_per_msg=per_message(cpu, crowd.count),
+        peak_rss_mb=meter.peak_rss_mb,
+        lost=found.lost,
+        doubled=found.doubled,
         message_bytes=sink.message_bytes(),
-        other_cores=round((machine() - machine_before - known) / elapsed, 2),
+        other_cores=meter.other_cores(sum(cpu.values())),
     )
 
 
-@dataclass(slots=True)
-class Peak:
-    """The largest memory seen, looked at once a second."""
-
-    costs: Costs
-    megabytes: float = 0.0
-    next_at: float = 0.0
-
-    def look(self) -> None:
-        now = time.monotonic()
-        if now >= self.next_at:
-            self.megabytes = max(self.megabytes, self.costs.memory())
-            self.next_at = now + 1
-
-
-def warm_up(sink: Sink, make: MakeLoad, count: int) -> None:
+def warm_up(sink: Sink, make: MakeLoad, crowd: Crowd, settled: Callable[[], bool]) -> None:
     """Fill caches and open connections; AssertionError when mail does not get through."""
-    load = make(count, WARM)
+    say(f"warm-up: {crowd.count:,} messages")
+    load = make(crowd)
     load.prepare()
     load.go()
-    wanted = recipients(count, WARM)
-    sink.wait_for(wanted, PATIENCE)
+    sink.wait_for(crowd, PATIENCE)
     load.finish()
-    missing = len(wanted - sink.accepted().keys())
+    missing = tally(crowd, sink.accepted()).lost
     if missing:
-        raise AssertionError(f"{missing} of {count} messages did not arrive in the warm-up")
+        raise AssertionError(f"{missing} of {crowd.count} messages did not arrive in the warm-up")
+    wait_settled(settled)
 
 
 def wait_settled(settled: Callable[[], bool]) -> None:
     """Wait until the system has nothing left to do, at most PATIENCE seconds."""
     ends_at = time.monotonic() + PATIENCE
-    while not settled() and time.monotonic() < ends_at:
-        time.sleep(0.1)
+    while time.monotonic() < ends_at:
+        asked_at = time.monotonic()
+        if settled():
+            return
+        # A question that costs the database something is asked seldom.
+        time.sleep(max(0.1, 10 * (time.monotonic() - asked_at)))

@@ -14,8 +14,8 @@ from types import TracebackType
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.bench.ports import free_ports, listens
 from tests.bench.sink import Sink
-from tests.bench.stack import free_ports, listens
 from tests.services.processes import ChildProcess, wait_until
 
 PROGRAMS = ("postfix", "opendkim", "smtp-source")

@@ -1,35 +1,46 @@
-"""`docs/reference/performance.md` and its picture, from the last JSON line of each bench."""
+"""The published figures, from the last JSON line of each bench: page, pictures, README.
+
+`docs/reference/performance.md`, its pictures beside it, and the block between the figures markers
+of README.md.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tests.bench.cost import total
+from tests.bench.goals import figure
+from tests.bench.meaning import ABOUT_OTHERS, MEANING, TITLES, repeat
 from tests.bench.options import BACKENDS, BENCHES, ROOT
 from tests.bench.picture import Bar, draw
+from tests.bench.tables import TABLES, Line, goals, name, shown, table
 
 PAGE = ROOT / "docs" / "reference" / "performance.md"
-PICTURE = PAGE.with_suffix(".svg")
-BACKEND_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-WHAT = {
-    "campaign": "API requests of 1,000 recipients; each message personalised from a template "
-    "(subject, text, HTML) and signed with RSA-2048 and Ed25519",
-    "relay": "messages handed in by SMTP over 20 sessions; each signed with RSA-2048 and Ed25519",
-}
-Line = dict[str, Any]
+RATES, DELAYS = PAGE.with_suffix(".svg"), PAGE.with_name("performance-latency.svg")
+README = ROOT / "README.md"
+MARKED = re.compile(r"(<!-- figures:begin[^\n]*-->\n).*?(<!-- figures:end -->)", re.DOTALL)
+BESIDE_PEER = ("campaign", "relay")
 
 
 def write(results: Path) -> None:
-    """Write page and picture; SystemExit when nothing has been measured."""
+    """Write everything; SystemExit when nothing has been measured."""
     lines = read(results)
     if not lines:
         raise SystemExit(f"nothing measured in {results}: run make bench first")
-    PICTURE.write_text(draw(bars(lines), "messages per second, accepted to delivered"))
+    written = [PAGE, README]
+    pictures = {
+        RATES: (rates(lines), "messages per second, accepted to delivered", "/s"),
+        DELAYS: (latencies(lines), "milliseconds from accepted to the receiver, p99", " ms"),
+    }
+    for path, (bars, caption, unit) in pictures.items():
+        if bars:
+            path.write_text(draw(bars, caption, unit))
+            written.append(path)
     PAGE.write_text(page(lines))
-    print(f"written: {PAGE.relative_to(ROOT)}, {PICTURE.relative_to(ROOT)}")
+    README.write_text(with_figures(README.read_text(), lines))
+    print("written: " + ", ".join(str(path.relative_to(ROOT)) for path in written))
 
 
 def read(results: Path) -> list[Line]:
@@ -37,26 +48,33 @@ def read(results: Path) -> list[Line]:
     return [json.loads(path.read_text()) for path in paths if path.exists()]
 
 
-def name(line: Line) -> str:
-    return f"{line['bench']}, {BACKEND_NAMES[line['backend']]}"
+def of(lines: Sequence[Line], section: str) -> list[Line]:
+    """The lines of a section of the page."""
+    benches = BESIDE_PEER if section == "throughput" else (section,)
+    return [line for line in lines if line["bench"] in benches]
 
 
-def peers(lines: Sequence[Line]) -> list[Line]:
-    """One line per run in which the peer was measured."""
-    found: dict[float, Line] = {}
-    for line in lines:
-        if line["peer"]:
-            found.setdefault(line["peer_msgs_per_s"], line)
-    return list(found.values())
-
-
-def bars(lines: Sequence[Line]) -> list[Bar]:
+def rates(lines: Sequence[Line]) -> list[Bar]:
+    """Campaign and relay, then each peer that was measured."""
+    found = of(lines, "throughput")
     ours = [
         Bar(name(line), line["msgs_per_s"], f"= {line['ratio']:.1f} x" if line["ratio"] else "")
-        for line in lines
+        for line in found
     ]
-    theirs = [Bar(line["peer"], line["peer_msgs_per_s"], ours=False) for line in peers(lines)]
-    return ours + theirs
+    peers = {line["peer_msgs_per_s"]: line["peer"] for line in found if line["peer"]}
+    return ours + [Bar(peer, rate, ours=False) for rate, peer in peers.items()]
+
+
+def latencies(lines: Sequence[Line]) -> list[Bar]:
+    bars = []
+    for line in of(lines, "latency"):
+        where = name(line).partition(", ")[2]
+        for words, path in (("idle", "idle"), ("beside a campaign", "busy")):
+            value = figure(line, f"{path}.accepted_to_sink.p99_ms")
+            middle = figure(line, f"{path}.accepted_to_sink.p50_ms")
+            if value is not None:
+                bars.append(Bar(f"{words}, {where}", value, f"(p50 {middle:,.0f})"))
+    return bars
 
 
 def page(lines: Sequence[Line]) -> str:
@@ -67,134 +85,86 @@ def page(lines: Sequence[Line]) -> str:
         "by hand. What a figure is worth depends on the machine, so the same load goes through",
         "Postfix with OpenDKIM in the same run, and the ratio is what to compare.",
         "",
-        "![Messages per second](performance.svg)",
+        *(("![Messages per second](performance.svg)", "") if rates(lines) else ()),
+        "## Goals",
         "",
-        *table(lines),
+        *goals(lines),
         "",
-        *costs(lines),
+        f"In all of them together {sum(line['lost'] for line in lines)} messages were lost and "
+        f"{sum(line['doubled'] for line in lines)} doubled.",
         "",
-        *meaning(lines),
-        "",
+        *(row for section in TITLES for row in part(section, of(lines, section))),
         *conditions(lines),
         "",
-        *REPEAT,
+        *repeat(),
         "",
     ])  # fmt: skip
 
 
-def table(lines: Sequence[Line]) -> list[str]:
-    rows = [
-        f"| {name(line)} | **{line['msgs_per_s']:,.0f}** | {shown(line['peer_msgs_per_s'])} "
-        f"| {shown(line['ratio'], ' x', 1)} | {total(line['cpu_ms_per_msg']):.2f} "
-        f"| {total_of_peer(line)} | {shown(line['cpu_ratio'], ' x', 1)} "
-        f"| {line['peak_rss_mb']} | {line['lost']} | {line['doubled']} |"
-        for line in lines
-    ]
+def part(section: str, lines: Sequence[Line]) -> list[str]:
+    """Heading, tables and meaning of one section; nothing when it was not measured."""
+    if not lines:
+        return []
+    picture = ["![Latency](performance-latency.svg)", ""] if section == "latency" else []
     return [
-        "| bench | messages/s | peer/s | ratio | CPU ms/message | peer CPU ms/message "
-        "| CPU ratio | peak memory MB | lost | doubled |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *rows,
-    ]
-
-
-def costs(lines: Sequence[Line]) -> list[str]:
-    """CPU milliseconds by kind of process; idle ones are left out."""
-    kinds = sorted({kind for line in lines for kind in line["cpu_ms_per_msg"]}, key=weight(lines))
-    kinds = [kind for kind in kinds if weight(lines)(kind) <= -0.0005]
-    rows = [
-        f"| {name(line)} | "
-        + " | ".join(f"{line['cpu_ms_per_msg'].get(kind, 0):.3f}" for kind in kinds)
-        + " |"
-        for line in lines
-    ]
-    return [
-        "CPU milliseconds per message by process (injector and sink are not Mailmill's):",
-        "",
-        f"| bench | {' | '.join(kinds)} |",
-        f"|---|{'---:|' * len(kinds)}",
-        *rows,
-    ]
-
-
-def weight(lines: Sequence[Line]):
-    def of(kind: str) -> float:
-        return -max(line["cpu_ms_per_msg"].get(kind, 0) for line in lines)
-
-    return of
-
-
-def total_of_peer(line: Line) -> str:
-    return f"{total(line['peer_cpu_ms_per_msg']):.2f}" if line["peer"] else "not measured"
-
-
-def shown(value: float | None, unit: str = "", digits: int = 0) -> str:
-    return "not measured" if value is None else f"{value:,.{digits}f}{unit}"
-
-
-def meaning(lines: Sequence[Line]) -> list[str]:
-    benches = dict.fromkeys(line["bench"] for line in lines)
-    return [
-        "## What is measured",
-        "",
-        *(f"- **{bench}**: {WHAT[bench]}." for bench in benches),
-        "- Messages per second: from the first byte handed in to the last message at the sink;",
-        "  caches are warm and connections open.",
-        "- CPU is user and system time, until the last message is settled in the database.",
-        "- Memory is that of all processes of the stack, pages shared by several counted once.",
-        "- Lost and doubled: the sink notes each recipient it was given, and each is different.",
-        "- The peer takes its mail by SMTP over 20 sessions, 2,048 bytes of content, and signs",
-        "  once (RSA-2048, OpenDKIM as a milter on a Unix socket); Mailmill signs twice. Both",
-        "  commit to the same disk before they say 250, and both send to the same sink. The",
-        "  peer's configuration is in [tests/bench/peer](../../tests/bench/peer/main.cf).",
-    ]
+        f"## {TITLES[section]}", "", *TABLES[section](lines), "", *picture, *MEANING[section], "",
+    ]  # fmt: skip
 
 
 def conditions(lines: Sequence[Line]) -> list[str]:
     rows = []
     for line in lines:
         said = line["conditions"]
-        rows.append(
-            f"| {name(line)} | {said['cores']} x {said['processor']} | {said['python']} "
-            f"| {said['messages']:,} of {said['message_bytes']:,} B "
-            f"| {said.get('peer_messages', 0):,} | {said['durable']} | {said['sink']} "
-            f"| {said['other_cores']} / {said.get('peer_other_cores', '-')} | {said['revision']} |"
-        )
+        size = said.get("message_bytes")
+        rows.append([
+            name(line), f"{said['cores']} x {said['processor']}", said["python"],
+            f"{said['messages']:,}" + (f" of {size:,} B" if size else ""),
+            said.get("signatures", "-"), said.get("rsa", "-"), said["durable"], said["sink"],
+            others(said.get("other_cores"), said.get("peer_other_cores")), said["revision"],
+        ])  # fmt: skip
+    heads = [
+        "bench", "cores", "Python", "messages", "signatures", "RSA", "commits", "sink",
+        "other cores, ours / peer's", "revision",
+    ]  # fmt: skip
+    peers = sorted({line["conditions"].get("peer_messages", 0) for line in lines} - {0})
+    told = [f"Messages of the peer: {', '.join(f'{n:,}' for n in peers)}.", ""] if peers else []
+    return ["## Conditions", "", *table(heads, rows, left=10), "", *told, *ABOUT_OTHERS]
+
+
+def others(ours: float | None, peers: float | None) -> str:
+    return f"{shown(ours, '', 2)} / {shown(peers, '', 2)}"
+
+
+def with_figures(readme: str, lines: Sequence[Line]) -> str:
+    """The README with new figures; ValueError when it has no markers."""
+    if not MARKED.search(readme):
+        raise ValueError("README.md has no figures markers")
+    block = "\n".join(figures(lines))
+    return MARKED.sub(lambda found: found[1] + block + "\n" + found[2], readme)
+
+
+def figures(lines: Sequence[Line]) -> list[str]:
+    """Campaign and relay beside the peer, and the goals of the others."""
+    doors = {"campaign": "campaign by API", "relay": "relay by SMTP, 20 sessions"}
+    beside = [
+        [
+            f"{doors[line['bench']]}, {name(line).partition(', ')[2]}",
+            shown(line["msgs_per_s"]), shown(line["peer_msgs_per_s"]),
+            shown(line["ratio"], " x", 1), f"{line['lost']}, {line['doubled']}",
+        ]
+        for line in of(lines, "throughput")
+    ]  # fmt: skip
+    others = goals([line for line in lines if line["bench"] not in BESIDE_PEER])
+    said = lines[0]["conditions"]
+    heads = ["bench", "messages/s", "Postfix + OpenDKIM, same run", "ratio", "lost, doubled"]
     return [
-        "## Conditions",
+        *table(heads, beside),
         "",
-        "| bench | cores | Python | messages | peer's messages | commits | sink "
-        "| other cores, ours / peer's | revision |",
-        "|---|---|---|---|---:|---|---|---:|---|",
-        *rows,
-        "",
-        "`other cores` are those that other programs kept busy during the measurement. A system of",
-        "many processes (Postfix) gets more of a contended core than one of few, so such a run",
-        "flatters the peer; the CPU ratio (CPU time of the peer for a message, by ours) depends on",
-        "it far less. Bytes are those of the sink's capture, signatures and about 200 of its own",
-        "included.",
+        *(others if len(others) > 2 else ()),
+        *([""] if len(others) > 2 else ()),
+        f"`make bench` on {said['cores']} cores ({said['processor']}), injector and sink on the "
+        "same cores, durable commits",
+        f"on; Mailmill signs each message with {said.get('signatures', 'RSA and Ed25519')}, the "
+        "peer with RSA-2048.",
+        "[Performance](docs/reference/performance.md) has the CPU by process and all conditions.",
     ]
-
-
-REPEAT = (
-    "## How to repeat it",
-    "",
-    "```sh",
-    "apt-get install postfix opendkim    # peer, injector and sink; only root may start it",
-    "make bench                          # everything on SQLite",
-    "make bench BENCH=campaign N=20000 BACKEND=postgresql",
-    ".venv/bin/python -m tests.bench --write-docs",
-    "```",
-    "",
-    "| variable | values | default |",
-    "|---|---|---|",
-    "| `BENCH` | `campaign`, `relay`, `all` | `all` |",
-    "| `BACKEND` | `sqlite`, `postgresql`, `all` | `sqlite` |",
-    "| `N` | messages of a bench | 20000 |",
-    "| `PEER_N` | messages of the peer | `N`, at most 5000 |",
-    "| `QUIET` | seconds to wait, before the clock starts, for a machine that is idle | 0 |",
-    "",
-    "Each bench prints one line of JSON and leaves it in `var/bench/`. Without Debian's `postfix`",
-    "the campaign runs against the fake world of the tests and has no peer; `relay` needs",
-    "`smtp-source`. The exit code is 1 when a message was lost or doubled.",
-)

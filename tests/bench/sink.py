@@ -1,115 +1,139 @@
-"""The receiving end of a benchmark: takes everything, and knows who got what how often.
+"""The receiving end of a benchmark: what every kind of it offers.
 
-With Debian's postfix it is smtp-sink, written in C, whose capture file is read along; without, the
-fake world itself, which costs more. In both cases the fake world is the name server.
+It takes everything and knows who got what how often; the capture that its process appends to is
+read along. It names its name server, so that the stack's world is this sink.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
+import socket
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.services.processes import ChildProcess, wait_until
-from tests.world.client import World
 
-DOMAIN = "sink.test"
-HOST = "127.99.0.1"
-SMTP_SINK = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-SESSIONS = 2000
-RECIPIENT = re.compile(rb"^X-Rcpt-Args: <([^>\n]*)>.*\n", re.MULTILINE)
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.05
 
 
-class Sink:
-    """A running sink for `anything@sink.test`."""
+class Sink(ABC):
+    """A running sink for mail to anybody."""
 
-    def __init__(self, folder: Path) -> None:
-        self.world = World.start(folder / "world", keep_content=0, count_only=SMTP_SINK is not None)
-        self.roots = {"sink": self.world.child.pid if self.world.child else 0}
-        self.child: ChildProcess | None = None
-        self.read, self.rest, self.counts = 0, b"", Counter[str]()
-        if SMTP_SINK is None:
-            self.name = "tests.world"
-            self.host = self.world.add_site(DOMAIN)[0]
-            return
-        self.name, self.host = "smtp-sink", HOST
-        self.roots = {"dns": self.roots["sink"]}
-        self.world.set_records(DOMAIN, "MX", f"10 mx.{DOMAIN}")
-        self.world.set_records(f"mx.{DOMAIN}", "A", HOST)
-        self.start(SMTP_SINK, folder)
+    #: What the conditions call it.
+    name: str
+    #: host:port of the name server, and port of all mail hosts.
+    dns: str
+    port: int
+    #: One of its hosts, for a peer that is told its next hop.
+    host: str
+    #: Kind of process to process id.
+    roots: dict[str, int]
 
-    def start(self, program: str, folder: Path) -> None:
+    def __init__(self) -> None:
         # In memory: the capture must not wait for the disk that the spools commit to.
         shared = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else folder))
+        self.folder = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
         self.capture = self.folder / "capture"
-        privileges = []
-        if os.geteuid() == 0:  # it refuses to run as root
-            self.folder.chmod(0o777)
-            privileges = ["-u", "nobody"]
-        words: list[str | Path] = [program, *privileges, "-m", str(SESSIONS), "-D", self.capture]
-        words += [f"{self.host}:{self.world.smtp_port}", "1000"]
-        self.child = ChildProcess(words, output=folder / "sink.log")
-        self.roots["sink"] = self.child.pid
+        self.read, self.rest = 0, b""
+        self.counts = Counter[str]()
+        self.children: list[ChildProcess] = []
+
+    @abstractmethod
+    def note(self, lines: bytes) -> None:
+        """Count what whole lines of the capture say."""
 
     @property
     def address(self) -> str:
-        """host:port, for a peer that is told its next hop."""
-        return f"{self.host}:{self.world.smtp_port}"
+        """host:port."""
+        return f"{self.host}:{self.port}"
 
     def accepted(self) -> Counter[str]:
         """How often each recipient's mail was taken so far."""
-        if self.child is None:
-            return self.world.times_accepted()
-        if not self.child.running:
-            raise AssertionError(f"the sink ended: {self.child}")
+        for child in self.children:
+            if not child.running:
+                raise AssertionError(f"the sink ended: {child}")
         if self.capture.exists():
             with self.capture.open("rb") as file:
                 file.seek(self.read)
                 grown = file.read()
             self.read += len(grown)
             whole, newline, self.rest = (self.rest + grown).rpartition(b"\n")
-            self.counts.update(m.decode() for m in RECIPIENT.findall(whole + newline))
+            self.note(whole + newline)
         return self.counts
 
     def message_bytes(self) -> int:
-        """Mean size of a message in the capture, with the headers that the sink adds; 0 unknown."""
-        taken = sum(self.counts.values())
-        return self.read // taken if taken else 0
+        """Mean size of a message, as the sink saw it; 0 unknown."""
+        return 0
 
     def wait_for(
-        self, wanted: set[str], patience: float, meanwhile: Callable[[], None] = lambda: None
-    ) -> float:
+        self, wanted: Iterable[str], patience: float,
+        meanwhile: Callable[[int], None] = lambda _: None,
+    ) -> float:  # fmt: skip
         """The instant (monotonic) at which all of `wanted` were there; the last growth when not.
 
-        Gives up when nothing more came for `patience` seconds.
+        Gives up when nothing more came for `patience` seconds. `meanwhile` is told how many came.
         """
-        seen, grown_at = -1, time.monotonic()
-        while True:
-            meanwhile()
-            missing = len(wanted - self.accepted().keys())
-            now = time.monotonic()
-            if missing == 0:
-                return now
-            if missing != seen:
-                seen, grown_at = missing, now
+        missing = set(wanted).difference(self.accepted())
+        total, before = len(missing), len(self.counts)
+
+        def came() -> int:
+            nonlocal missing
+            grown = len(self.accepted()) - before
+            if grown < total:
+                return grown
+            missing = missing.difference(self.counts)  # there may be others among them
+            return total - len(missing)
+
+        return self.wait_until(came, total, patience, meanwhile)
+
+    def wait_for_count(
+        self, count: int, patience: float, meanwhile: Callable[[int], None] = lambda _: None
+    ) -> float:
+        """The same for any `count` recipients beyond those who were there already."""
+        before = len(self.accepted())
+        return self.wait_until(lambda: len(self.accepted()) - before, count, patience, meanwhile)
+
+    def wait_until(
+        self, came: Callable[[], int], total: int, patience: float, meanwhile: Callable[[int], None]
+    ) -> float:
+        seen, grown_at = 0, time.monotonic()
+        while seen < total:
+            now, number = time.monotonic(), came()
+            if number != seen:
+                seen, grown_at = number, now
             elif now - grown_at > patience:
-                return grown_at
-            time.sleep(0.05)
+                break
+            meanwhile(seen)
+            if seen < total:
+                time.sleep(POLL_SECONDS)
+        return grown_at
+
+    def wait_ready(self) -> None:
+        """Wait until it takes connections."""
+
+        def answers() -> bool:
+            try:
+                with socket.create_connection((self.host, self.port), timeout=1) as connection:
+                    return connection.recv(3) == b"220"
+            except OSError:
+                return False
+
+        wait_until(answers, READY_SECONDS, lambda: f"the sink at {self.address}: {self.children}")
 
     def stop(self) -> None:
-        if self.child is not None:
-            self.child.kill()
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.world.stop()
+        for child in self.children:
+            child.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
+        self.wait_ready()
         return self
 
     def __exit__(
@@ -119,19 +143,3 @@ class Sink:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def wait_ready(sink: Sink) -> None:
-    """Wait until the sink takes connections."""
-    import socket
-
-    host, port = sink.address.rsplit(":", 1)
-
-    def answers() -> bool:
-        try:
-            with socket.create_connection((host, int(port)), timeout=1) as connection:
-                return connection.recv(3) == b"220"
-        except OSError:
-            return False
-
-    wait_until(answers, 20, lambda: f"the sink at {sink.address}: {sink.child}")

@@ -1,0 +1,75 @@
+"""The arithmetic of the benchmarks: what is counted, what is a percentile, what meets a goal."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.crowd import Crowd, Tally, tally
+from tests.bench.goals import GOALS, Goal, figure, judge
+from tests.bench.percentiles import delays, percentile, summary
+
+
+def test_readers_of_a_crowd_are_different_and_take_turns_at_its_domains() -> None:
+    assert list(Crowd(2, "x")) == ["1x@sink.test", "2x@sink.test"]
+    spread = list(Crowd(4, "y", "many.test", spread=2))
+    assert spread == [
+        "1y@d1.many.test", "2y@d0.many.test", "3y@d1.many.test", "4y@d0.many.test",
+    ]  # fmt: skip
+
+
+def test_a_tally_sees_what_is_lost_and_what_is_doubled() -> None:
+    accepted = {"1x@sink.test": 1, "2x@sink.test": 3, "1other@sink.test": 9}
+    assert tally(Crowd(4, "x"), accepted) == Tally(taken=2, lost=2, doubled=2)
+    assert tally(Crowd(4, "x"), accepted, still_waiting=2) == Tally(2, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(1, 10), (50, 20), (66, 20), (67, 30), (99, 30), (100, 30)]
+)
+def test_a_percentile_is_a_value_of_the_sample(share: int, expected: int) -> None:
+    assert percentile([30, 10, 20], share) == expected
+
+
+def test_an_empty_sample_has_no_percentiles_and_a_summary_of_nothing() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        percentile([], 50)
+    empty = {"n": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None, "max_ms": None}
+    assert summary([]) == empty
+
+
+def test_a_delay_is_from_the_chosen_instant_to_the_stamp() -> None:
+    instants = {"a": (1_000_000, 3_000_000), "b": (1_000_000, 9_000_000), "lost": (1, 2)}
+    stamps = {"a": 5_000_000, "b": 8_000_000}
+    assert delays(instants, stamps, 0) == [4.0, 7.0]
+    assert delays(instants, stamps, 1) == [2.0, 0.0]
+
+
+RATIO = Goal("campaign", "rate", "ratio", 10, "x", least=True, digits=1)
+COST = Goal("backlog", "cost", "due.cpu_ratio", 1.2, "x", digits=2, size=("waiting", 1000))
+
+
+@pytest.mark.parametrize(
+    ("goal", "line", "met"),
+    [
+        (RATIO, {"ratio": 10.0}, "yes"),
+        (RATIO, {"ratio": 9.99}, "no"),
+        (RATIO, {"ratio": None}, "not measured"),
+        (COST, {"due": {"cpu_ratio": 1.2}, "conditions": {"waiting": 1000}}, "yes"),
+        (COST, {"due": {"cpu_ratio": 1.21}, "conditions": {"waiting": 1000}}, "no"),
+        (COST, {"due": {"cpu_ratio": 0.5}, "conditions": {"waiting": 999}}, "only 999 waiting"),
+    ],
+)
+def test_a_goal_is_met_at_its_bound_and_never_at_a_smaller_size(
+    goal: Goal, line: dict[str, object], met: str
+) -> None:
+    assert judge(goal, line).met == met
+
+
+def test_a_figure_that_is_not_there_is_none() -> None:
+    assert figure({"a": {"b": 0}}, "a.b") == 0
+    assert figure({"a": None}, "a.b.c") is None
+
+
+def test_every_bench_has_a_goal() -> None:
+    benches = {goal.bench for goal in GOALS}
+    assert benches == {"campaign", "relay", "latency", "backlog", "slow", "tail"}
