@@ -9,13 +9,20 @@ import ipaddress
 import re
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from mta.mail.address import Address, AddressError, parse_mailbox_list
 
-_FIELD = re.compile(rb"(?:([!-9;-~]+)[ \t]*:)?[^\n]*\n(?:[ \t][^\n]*\n)*")
+_FIELD = re.compile(rb"((?:([!-9;-~]+)[ \t]*:)?[^\n]*\n(?:[ \t][^\n]*\n)*)")
 _UNSAFE = re.compile(r"[^A-Za-z0-9.:\[\]_-]")
 _DROPPED = frozenset({b"bcc", b"resent-bcc"})
 _POSTMARK = re.compile(rb">?From [^\n]*\n")
+_COLON = ord(":")
+#: From fields up to this length are remembered: a sender uses few, again and again.
+_REMEMBERED = 500
+
+#: (lower-case name, whole field with folding and CRLF); the name is b"" where the line is no field.
+Field = tuple[bytes, bytes]
 
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
@@ -28,14 +35,11 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
     return raw[: end + 2], raw[end + 4 :]
 
 
-def fields(head: bytes) -> list[tuple[bytes, bytes]]:
-    """[(lower-case name, whole field with folding and CRLF)], in order.
-
-    A line that is no field has the name b"". Joined, the fields are the header section again.
-    """
+def fields(head: bytes) -> list[Field]:
+    """The fields of a header section in order; joined, they are the header section again."""
     if head and not head.endswith(b"\n"):
         head += b"\r\n"
-    return [((match[1] or b"").lower(), match[0]) for match in _FIELD.finditer(head)]
+    return [(name.lower(), field) for field, name in _FIELD.findall(head)]
 
 
 def value(field: bytes) -> bytes:
@@ -50,23 +54,38 @@ def complete(raw: bytes, *, date: datetime, message_id: str, received: bytes = b
     a blank line gets one there, and a leading mbox "From " line goes, as sendmail does. So does the
     obsolete blank before a colon (RFC 5322 4.5.8): no DKIM verifier finds such a field.
     """
+    kept, body = completed(raw, date=date, message_id=message_id)
+    return received + joined(kept, body)
+
+
+def completed(raw: bytes, *, date: datetime, message_id: str) -> tuple[list[Field], bytes]:
+    """`complete` before it is put together: (fields, body)."""
     postmark = _POSTMARK.match(raw)
     if postmark:
         raw = raw[postmark.end() :]
     head, body = split(raw)
     found = fields(head)
-    names = [name for name, _ in found]
+    names = {name for name, _ in found}
     if b"" in names:
-        end = names.index(b"")
+        end = next(index for index, (name, _) in enumerate(found) if not name)
         body = b"".join(field for _, field in found[end:]) + raw[len(head) :]
-        del found[end:], names[end:]
-    added = received
+        del found[end:]
+        names = {name for name, _ in found}
+    added: list[Field] = []
     if b"date" not in names:
-        added += f"Date: {format_datetime(date)}\r\n".encode("ascii")
+        added.append((b"date", b"Date: %b\r\n" % _instant(date).encode("ascii")))
     if b"message-id" not in names:
-        added += f"Message-ID: <{message_id}>\r\n".encode("ascii")
-    kept = b"".join(_modern(name, field) for name, field in found if name not in _DROPPED)
-    return added + kept + b"\r\n" + body
+        added.append((b"message-id", b"Message-ID: <%b>\r\n" % message_id.encode("ascii")))
+    for name, field in found:
+        if name not in _DROPPED:
+            whole = field if field[len(name)] == _COLON else _modern(name, field)
+            added.append((name, whole))
+    return added, body
+
+
+def joined(kept: list[Field], body: bytes) -> bytes:
+    """The message of these fields."""
+    return b"".join([*[field for _, field in kept], b"\r\n", body])
 
 
 def count_hops(raw: bytes) -> int:
@@ -77,12 +96,22 @@ def count_hops(raw: bytes) -> int:
 def from_addresses(raw: bytes) -> list[Address]:
     """The addresses of the From field; [] when it is absent, doubled or not plainly readable."""
     found = [field for name, field in fields(split(raw)[0]) if name == b"from"]
-    if len(found) != 1:
-        return []
+    return list(addresses_of(found[0])) if len(found) == 1 else []
+
+
+def addresses_of(field: bytes) -> tuple[Address, ...]:
+    """The addresses in a whole address field; empty when it is not plainly readable."""
+    return _remembered(field) if len(field) <= _REMEMBERED else _addresses(field)
+
+
+def _addresses(field: bytes) -> tuple[Address, ...]:
     try:
-        return parse_mailbox_list(value(found[0]).decode("utf-8"))
+        return tuple(parse_mailbox_list(value(field).decode("utf-8")))
     except (AddressError, UnicodeDecodeError):
-        return []
+        return ()
+
+
+_remembered = lru_cache(maxsize=1024)(_addresses)
 
 
 def received_field(
@@ -94,11 +123,25 @@ def received_field(
     the forward path when there is one recipient, else None. Nothing given can break the field.
     """
     recipient = f"\r\n\tfor <{_printable(for_)}>" if for_ else ""
+    begin = _received_begin(helo, peer, by, protocol)
+    return f"{begin}{_safe(queue_id)}{recipient};\r\n\t{_instant(at)}\r\n".encode()
+
+
+@lru_cache(maxsize=1024)
+def _received_begin(helo: str, peer: str, by: str, protocol: str) -> str:
+    """What is the same for all messages of a session."""
     return (
         f"Received: from {_safe(helo) or 'unknown'} ({_literal(peer)})\r\n"
-        f"\tby {_safe(by)} (Mailmill) with {_safe(protocol)} id {_safe(queue_id)}{recipient};\r\n"
-        f"\t{format_datetime(at)}\r\n"
-    ).encode()
+        f"\tby {_safe(by)} (Mailmill) with {_safe(protocol)} id "
+    )
+
+
+def _instant(at: datetime) -> str:
+    """RFC 5322 3.3, of which there is one a second however many messages come."""
+    return _formatted(at.replace(microsecond=0))
+
+
+_formatted = lru_cache(maxsize=8)(format_datetime)
 
 
 def _modern(name: bytes, field: bytes) -> bytes:
@@ -112,7 +155,10 @@ def _safe(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text[:256])
+    text = text[:256]
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _literal(peer: str) -> str:

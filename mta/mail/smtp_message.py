@@ -44,6 +44,9 @@ class Instructions:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+NO_INSTRUCTIONS: Final = Instructions()
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A message that may be stored once its sender is known to be allowed."""
@@ -61,38 +64,46 @@ def prepare(raw: bytes, *, received: bytes, date: datetime, message_id: str) -> 
 
     raw is in wire form; message_id (without angle brackets) and date are used when missing.
     """
-    content = headers.complete(raw, date=date, message_id=message_id, received=received)
-    head, body = headers.split(content)
-    hops, subject = 0, ""
+    fields, body = headers.completed(raw, date=date, message_id=message_id)
+    hops, subject, ours = 0, "", False
     senders: list[bytes] = []
-    kept: list[bytes] = []
-    asked: dict[str, str] = {}
-    for name, whole in headers.fields(head):
-        if name.startswith(PREFIX):
-            asked[name[len(PREFIX) :].decode()] = text_of(whole)
-            continue
-        kept.append(whole)
+    for name, whole in fields:
         if name == b"received":
             hops += 1
         elif name == b"from":
             senders.append(whole)
         elif name == b"subject":
             subject = subject or decoded(text_of(whole))
-    # the one just added is not the message's own
-    if hops - bool(received) > MAX_HOPS:
+        elif name.startswith(PREFIX):
+            ours = True
+    if hops > MAX_HOPS:
         return LOOP
-    addresses = headers.from_addresses(senders[0]) if len(senders) == 1 else []
+    addresses = headers.addresses_of(senders[0]) if len(senders) == 1 else ()
     if not addresses:
         return NO_FROM
-    instructions = read_instructions(asked) if asked else Instructions()
+    instructions: Instructions | Reply = NO_INSTRUCTIONS
+    if ours:
+        instructions, fields = taken_out(fields)
     if isinstance(instructions, Reply):
         return instructions
     return Prepared(
-        content=b"".join([*kept, b"\r\n", body]) if asked else content,
-        from_domains=tuple(dict.fromkeys(address.domain for address in addresses)),
+        content=received + headers.joined(fields, body),
+        from_domains=tuple(dict.fromkeys([address.domain for address in addresses])),
         subject=subject,
         instructions=instructions,
     )
+
+
+def taken_out(fields: list[headers.Field]) -> tuple[Instructions | Reply, list[headers.Field]]:
+    """The instructions, or why they do not fit; and the fields without them."""
+    asked: dict[str, str] = {}
+    kept: list[headers.Field] = []
+    for name, whole in fields:
+        if name.startswith(PREFIX):
+            asked[name[len(PREFIX) :].decode()] = text_of(whole)
+        else:
+            kept.append((name, whole))
+    return read_instructions(asked), kept
 
 
 def read_instructions(asked: Mapping[str, str]) -> Instructions | Reply:

@@ -168,40 +168,43 @@ class Connection(asyncio.Protocol):
     def _account(self) -> None:
         """Count memory; too much of it makes the content under way go."""
         hub, session = self._hub, self._session
-        now = hub.loop.time()
-        if session.receiving:
-            self._active_at = now
-            self._content_at = self._content_at or now
         held = session.held if self._transport is not None else 0
-        hub.content_bytes += held - self._held
-        self._held = held
-        if hub.crowded and session.receiving:
-            session.abandon_content(replies.OUT_OF_ROOM)
+        if held != self._held:
+            hub.content_bytes += held - self._held
+            self._held = held
+        if session.receiving:
+            self._active_at = now = hub.loop.time()
+            self._content_at = self._content_at or now
+            if hub.crowded:
+                session.abandon_content(replies.OUT_OF_ROOM)
         self._steer_reading()
 
     def _flush(self) -> None:
-        output = self._session.take_output()
-        transport = self._transport
+        session, transport = self._session, self._transport
+        output = session.take_output()
         if transport is None or transport.is_closing():
             return
         if output:
             self._active_at = self._hub.loop.time()
             transport.write(output)
-        ended = self._session.ended
+        ended = session.ended
         if self._hub.draining and not ended and not self.busy and not self._handshaking:
             self.end(replies.SHUTTING_DOWN, "shutdown")
-        elif ended or (self._eof and not self._session.waiting):
+        elif ended or (self._eof and not session.waiting):
             transport.close()
             self._set_timer(self._hub.loop.call_later(LINGER, self.cut))
 
     def _steer_reading(self) -> None:
+        session = self._session
+        full = self._write_full or (session.ahead > MAX_AHEAD and session.waiting)
+        if full is self._read_paused:
+            return
         transport = self._transport
         if transport is None or transport.is_closing() or self._handshaking:
             return
-        full = self._write_full or (self._session.waiting and self._session.ahead > MAX_AHEAD)
-        if full and not self._read_paused:
+        if full:
             transport.pause_reading()
-        elif self._read_paused and not full:
+        else:
             transport.resume_reading()
         self._read_paused = full
 

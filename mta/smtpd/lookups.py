@@ -38,9 +38,9 @@ class Lookups:
         A positive answer is remembered; None, False and a failure are asked again each time, so
         that what was just created is found. Sessions that ask the same share one read.
         """
-        found = self._known.get(key)
-        if found is not None and found[0] > self._loop.time():
-            then(found[1])
+        found = self.known(key)
+        if found is not None:
+            then(found)
             return
         waiting = self._asked.get(key)
         if waiting is not None:
@@ -49,6 +49,11 @@ class Lookups:
         self._asked[key] = [then]
         future = self._threads.submit(read)
         future.add_done_callback(lambda done: self._hand_over(key, done))
+
+    def known(self, key: Hashable) -> Any:
+        """The answer that is remembered, or None."""
+        found = self._known.get(key)
+        return found[1] if found is not None and found[0] > self._loop.time() else None
 
     def close(self) -> None:
         """Wait for reads under way; nothing may be asked afterwards."""

@@ -14,7 +14,7 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -124,8 +124,7 @@ class Reception:
         else:
             # also asks whether the tenant was suspended since this session began
             self._ask_owners(
-                iter(prepared.from_domains),
-                lambda: self._choose_stream(message_id, envelope, prepared),
+                prepared.from_domains, lambda: self._choose_stream(message_id, envelope, prepared)
             )
 
     def _choose_stream(self, message_id: int, envelope: Envelope, prepared: Prepared) -> None:
@@ -142,7 +141,11 @@ class Reception:
                 self._store(submission(message_id, caller, stream_id, envelope, prepared))
 
         key = ("stream", caller.tenant_id, name)
-        self._hub.lookups.ask(key, lambda: door.stream_id(caller.tenant_id, name), chosen)
+        known = self._hub.lookups.known(key)
+        if known is not None:
+            chosen(known)
+        else:
+            self._hub.lookups.ask(key, lambda: door.stream_id(caller.tenant_id, name), chosen)
 
     def _store(self, message: Submission) -> None:
         def stored(error: Exception | None) -> None:
@@ -160,33 +163,38 @@ class Reception:
 
     def _ask_owner(self, domain: str, then: Step) -> None:
         """Whom does mail of this domain belong to? Go on with then, or refuse."""
+        key = ("owner", domain)
+        known = self._hub.lookups.known(key)
+        if known is not None:
+            self._owner_known(domain, known, then)
+            return
         door = self._hub.door
+        self._hub.lookups.ask(
+            key,
+            lambda: door.caller_for_domain(domain),
+            lambda owner: self._owner_known(domain, owner, then),
+        )
 
-        def known(owner: Caller | Failed | None) -> None:
-            if isinstance(owner, Failed):
-                self._refuse(UNAVAILABLE)
-            elif owner is None or not self._is_mine(owner):
-                whose = f"tenant {self._caller.tenant_name}" if self._caller else "any tenant here"
-                self._refuse(not_yours(domain, whose))
-            elif owner.suspended:
-                self._refuse(SUSPENDED)
-            else:
-                self._caller = self._caller or owner
-                then()
-
-        self._hub.lookups.ask(("owner", domain), lambda: door.caller_for_domain(domain), known)
+    def _owner_known(self, domain: str, owner: Caller | Failed | None, then: Step) -> None:
+        if isinstance(owner, Failed):
+            self._refuse(UNAVAILABLE)
+        elif owner is None or not self._is_mine(owner):
+            whose = f"tenant {self._caller.tenant_name}" if self._caller else "any tenant here"
+            self._refuse(not_yours(domain, whose))
+        elif owner.suspended:
+            self._refuse(SUSPENDED)
+        else:
+            self._caller = self._caller or owner
+            then()
 
     def _is_mine(self, owner: Caller) -> bool:
         """Whether the transaction belongs to this tenant, or to nobody yet."""
         return self._caller is None or self._caller.tenant_id == owner.tenant_id
 
-    def _ask_owners(self, domains: Iterator[str], then: Step) -> None:
+    def _ask_owners(self, domains: Sequence[str], then: Step) -> None:
         """Ask for each domain in turn; go on with then after the last."""
-        domain = next(domains, None)
-        if domain is None:
-            then()
-        else:
-            self._ask_owner(domain, lambda: self._ask_owners(domains, then))
+        others = domains[1:]
+        self._ask_owner(domains[0], (lambda: self._ask_owners(others, then)) if others else then)
 
     def _accept(self, text: str = "") -> None:
         # the session may have ended (time-out, lost connection) while the question was open

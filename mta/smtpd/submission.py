@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from mta.mail.smtp_events import EnvelopeRecipient
 from mta.mail.smtp_message import Instructions
@@ -21,8 +22,7 @@ class Caller:
     may_send: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """One message with everything the spool wants to know."""
 
     message_id: int
@@ -31,7 +31,7 @@ class Submission:
     #: "" is the null reverse path.
     reverse_path: str
     sender_domain: str
-    content: bytes = field(repr=False)
+    content: bytes
     recipients: Sequence[EnvelopeRecipient]
     subject: str
     instructions: Instructions
