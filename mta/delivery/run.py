@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from time import time_ns
 
 from mta.delivery.batch import Batch, Outcome, Path
 from mta.delivery.connect import Connector, Refusal
@@ -170,14 +171,14 @@ class Run:
             if signature:
                 content = signature.encode("ascii") + content
             yield net.Transaction(
-                key=one.recipient_id,
-                reverse_path=one.reverse_path,
-                forward_path=one.address,
-                content=content,
-                eight_bit=not content.isascii(),
-                smtputf8=one.smtputf8,
-                mail_options=mail_options(one),
-                rcpt_options=rcpt_options(one),
+                one.recipient_id,
+                one.reverse_path,
+                one.address,
+                content,
+                not content.isascii(),
+                one.smtputf8,
+                mail_options(one) if one.ret or one.envid else (),
+                rcpt_options(one) if one.notify or one.orcpt else (),
             )
 
     def met(self, connection: Connection, outcome: net.Outcome, last: list[net.Outcome]) -> None:
@@ -185,22 +186,16 @@ class Run:
         if not outcome.attempted:
             last.append(outcome)
             return
-        reply = outcome.reply
-        now = now_ms()
-        done = Outcome(
-            recipient_id=outcome.key,
-            kind="",
-            stage=outcome.stage,
-            reply=reply.text if reply else outcome.error,
-            code=reply.code if reply else 0,
-            enhanced=reply.enhanced if reply else "",
-            mx_host=connection.host,
-            mx_address=connection.address,
-            tls=connection.tls,
-            at=now,
-            took_ms=now - self.batch.claimed_at,
-        )
-        self.record(done)
+        text, code, enhanced = outcome.error, 0, ""
+        if (reply := outcome.reply) is not None:
+            text, code, enhanced = reply.text, reply.code, reply.enhanced
+        now = time_ns() // 1_000_000
+        self.record(
+            Outcome(
+                outcome.key, "", outcome.stage, text, code, enhanced, connection.host,
+                connection.address, connection.tls, now, now - self.batch.claimed_at,
+            )
+        )  # fmt: skip
         self.progress += 1
 
     def unrendered(self, one: Outgoing, error: TemplateError) -> None:

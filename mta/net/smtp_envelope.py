@@ -128,12 +128,13 @@ def _needs_smtputf8(transaction: Transaction) -> bool:
 
 
 def _refusal(transaction: Transaction, offer: Offer) -> Reply | None:
+    for words in (transaction.mail_options, transaction.rcpt_options):
+        if words and CONTROL.search("".join(words)):
+            return Reply(555, "5.5.4", "an option contains a control character")
     if CONTROL.search(transaction.reverse_path):
         return Reply(553, "5.1.7", "reverse path contains a control character")
     if CONTROL.search(transaction.forward_path):
         return Reply(553, "5.1.3", "forward path contains a control character")
-    if CONTROL.search("".join((*transaction.mail_options, *transaction.rcpt_options))):
-        return Reply(555, "5.5.4", "an option contains a control character")
     if _needs_smtputf8(transaction) and "SMTPUTF8" not in offer.keywords:
         return Reply(550, "5.6.7", "the peer does not take internationalised addresses (SMTPUTF8)")
     if offer.size and len(transaction.content) > offer.size:

@@ -70,11 +70,13 @@ class Journal:
 
     def replies(self, token: int, replies: Sequence[Row]) -> None:
         """Outcomes of recipients of one batch that were read together, in one write."""
+        # Outside the lock, which only has to keep the lines whole and the file in place.
+        data = b"".join([b"\n" + orjson.dumps({"t": token, "reply": reply}) for reply in replies])
         with self.lock:
             entry = self.entries.get(token)
             if entry is not None:
                 entry.replies.extend(replies)
-                self.append([{"t": token, "reply": reply} for reply in replies])
+                self.size += put(self.file, data)
 
     def handed_on(self, token: int, *, at: float | None = None) -> None:
         """The next stage has it; this process still vouches for its replies until it is settled."""
@@ -113,7 +115,7 @@ class Journal:
             self.file = -1
 
     def append(self, lines: Sequence[dict[str, Any]]) -> None:
-        self.size += put(self.file, lines)
+        self.size += put(self.file, written(lines))
 
     def rotate(self) -> None:
         """Go on in a new file that holds the open batches; the old one is removed after.
@@ -149,7 +151,7 @@ class Journal:
             for token, entry in self.entries.items():
                 lines: list[dict[str, Any]] = [{"t": token, "open": entry.batch}]
                 lines += [{"t": token, "reply": reply} for reply in entry.replies]
-                size += put(file, lines)
+                size += put(file, written(lines))
             draft.rename(path)
         except OSError:
             draft.unlink(missing_ok=True)
@@ -158,12 +160,13 @@ class Journal:
         return file, size
 
 
-def put(file: int, lines: Sequence[dict[str, Any]]) -> int:
-    """Append the lines in one write; returns its bytes.
+def written(lines: Sequence[dict[str, Any]]) -> bytes:
+    """Each line stands behind its line break: what a full disk tore off spoils no later one."""
+    return b"".join([b"\n" + orjson.dumps(line) for line in lines])
 
-    Each stands behind its line break: what a full disk tore off spoils no later line.
-    """
-    data = b"".join([b"\n" + orjson.dumps(line) for line in lines])
+
+def put(file: int, data: bytes) -> int:
+    """Append whole lines in one write; returns their bytes. OSError when not all are taken."""
     if data and os.write(file, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return len(data)

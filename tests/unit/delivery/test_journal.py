@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -148,10 +146,10 @@ def test_a_full_disk_stops_no_rotation_and_loses_nothing(
     mine.opened(2, {})
     before, put = mine.path, journal.put
 
-    def full(file: int, lines: Sequence[dict[str, Any]]) -> int:
+    def full(file: int, data: bytes) -> int:
         if file != mine.file:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return put(file, lines)
+        return put(file, data)
 
     monkeypatch.setattr(journal, "put", full)
     mine.closed(2)
