@@ -5,18 +5,20 @@ Rule 2: the same arguments give the same bytes; boundaries come from the Message
 Rule 3: what recipients share is encoded once, when the Composer is made.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from email.utils import format_datetime
-from functools import lru_cache, partial
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
 from mta.mail import mime
 from mta.mail.address import AddressError, parse_mailbox, split_mailboxes
+from mta.mail.forms import Field
+from mta.mail.mime import date_row
+from mta.mail.mould import HTML, MESSAGE_ID, SEED, TEXT, Mould, Unfit
 from mta.mail.spec import Attachment, Spec, SpecError
-from mta.mail.template import Compiled, TemplateError, compile_template
+from mta.mail.template import Compiled, Plain, TemplateError, compile_template
 
 __all__ = ["Attachment", "Composer", "Spec", "SpecError", "TemplateError"]
 
@@ -30,7 +32,9 @@ _STRUCTURED = frozenset(
         "list-archive", "list-help", "list-subscribe", "list-unsubscribe", "list-unsubscribe-post",
     ]
 )  # fmt: skip
-_ID = re.compile(r"[!-;=?-~]{1,900}")
+#: A mould costs what three renderings do; a message to one person is rendered twice.
+_WORTH_CASTING = 3
+_SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Composer:
@@ -46,11 +50,7 @@ class Composer:
             self._from += b"\r\nReply-To: " + reply_to
         self._subject = compile_template(spec.subject, html=False, field="subject")
         self._headers = [
-            (
-                name.encode("ascii") + b": ",
-                _encoder(name),
-                compile_template(value, html=False, field=f"headers.{name}"),
-            )
+            (name, compile_template(value, html=False, field=f"headers.{name}"))
             for name, value in spec.headers.items()
         ]
         self._text = _optional(spec.text, html=False, field="text")
@@ -61,6 +61,9 @@ class Composer:
             _attached(item) for item in spec.attachments if not (item.content_id and self._related)
         ]
 
+        self._asked = 0
+        self._mould: Mould | None = None
+
     def render(
         self, *, to: str, substitutions: Mapping[str, Any], date: datetime, message_id: str
     ) -> bytes:
@@ -70,31 +73,83 @@ class Composer:
         Spec that renders empty is left out. Raises
         TemplateError, whose field says where and whose variable is the one without a value.
         """
-        parts: list[bytes] = []
-        if self._text is not None:
-            parts.append(_text_part(self._text, b"plain", substitutions))
+        mould = self._mould if self._asked >= _WORTH_CASTING else self._cast()
+        if mould is not None:
+            message = mould.render(to, substitutions, date, message_id)
+            if message is not None:
+                return message
+        return self.render_in_full(
+            to=to, substitutions=substitutions, date=date, message_id=message_id
+        )
+
+    def check(self, substitutions: Mapping[str, Any]) -> int:
+        """More octets than the message of these substitutions can have, or exactly as many.
+
+        Raises the TemplateError that `render` would raise for them and an address without a name.
+        """
+        mould = self._mould if self._asked >= _WORTH_CASTING else self._cast()
+        bound = mould.bound(substitutions) if mould is not None else None
+        if bound is not None:
+            return bound
+        longest = "x" * 64 + "@" + "x." * 94 + "x"
+        return len(
+            self.render_in_full(
+                to=longest, substitutions=substitutions, date=_SOME_DAY, message_id="x" * 300
+            )
+        )
+
+    def render_in_full(
+        self, *, to: str, substitutions: Mapping[str, Any], date: datetime, message_id: str
+    ) -> bytes:
+        """What `render` gives, by the long way: every text is looked at as a whole."""
         seed = blake2b(message_id.encode(), digest_size=12).hexdigest().encode("ascii")
-        if self._html is not None:
-            html = _text_part(self._html, b"html", substitutions)
-            parts.append(_multipart(b"related", b"=_r" + seed, [html, *self._related]))
-        content = _multipart(b"alternative", b"=_a" + seed, parts)
-        content = _multipart(b"mixed", b"=_m" + seed, [content, *self._mixed])
-        subject = _encoded(self._subject, substitutions, partial(mime.unstructured, column=9))
+        text = None if self._text is None else _text_part(self._text, b"plain", substitutions)
+        html = None if self._html is None else _text_part(self._html, b"html", substitutions)
+        content = self._content(seed, text, html)
         rows = [
-            _date_row(date.replace(microsecond=0)),
+            date_row(date).encode("ascii"),
             b"Message-ID: <%b>" % _checked_id(message_id),
             self._from,
-            _told(_to_row, "to", to),
-            b"Subject: " + subject,
         ]
-        for name, encode, template in self._headers:
-            value = _encoded(template, substitutions, encode)
+        subject = _encoded(self._subject, substitutions, _encoder("Subject"))
+        rows += [_told(_to_row, "to", to), b"Subject: " + subject]
+        for name, template in self._headers:
+            value = _encoded(template, substitutions, _encoder(name))
             if value:  # so that a template can leave its field out
-                rows.append(name + value)
+                rows.append(b"%b: %b" % (name.encode("ascii"), value))
         rows.append(b"MIME-Version: 1.0")
         rows.append(content)
         message = b"\r\n".join(rows)
         return message if message.endswith(b"\r\n") else message + b"\r\n"
+
+    def _content(self, seed: bytes, text: bytes | None, html: bytes | None) -> bytes:
+        """The body with its Content-Type, from its text parts."""
+        parts = [] if text is None else [text]
+        if html is not None:
+            parts.append(_multipart(b"related", b"=_r" + seed, [html, *self._related]))
+        content = _multipart(b"alternative", b"=_a" + seed, parts)
+        return _multipart(b"mixed", b"=_m" + seed, [content, *self._mixed])
+
+    def _cast(self) -> Mould | None:
+        """The mould, when the Spec is asked for often enough to be worth one and fits."""
+        self._asked += 1
+        if self._asked < _WORTH_CASTING:
+            return None
+        fields = [_field("Subject", self._subject, always=True)]
+        fields += [_field(name, template) for name, template in self._headers]
+        cast = [field for field in fields if field is not None]
+        text, html = self._text, self._html
+        if (
+            len(cast) == len(fields)
+            and isinstance(text, Plain | None)
+            and isinstance(html, Plain | None)
+        ):
+            content = self._content(
+                SEED, None if text is None else TEXT, None if html is None else HTML
+            )
+            with suppress(Unfit):
+                self._mould = Mould(self._from, cast, text, html, content)
+        return self._mould
 
 
 def _optional(source: str | None, *, html: bool, field: str) -> Compiled | None:
@@ -117,10 +172,23 @@ def _encoded(
 
 
 def _encoder(name: str) -> Callable[..., bytes]:
-    lower, column = name.lower(), len(name) + 2
-    if lower in _ADDRESS_FIELDS:
+    kind, column = _kind(name), len(name) + 2
+    if kind == "addresses":
         return _addresses
-    return partial(mime.structured if lower in _STRUCTURED else mime.unstructured, column=column)
+    return partial(mime.structured if kind == "structured" else mime.unstructured, column=column)
+
+
+def _kind(name: str) -> str:
+    lower = name.lower()
+    if lower in _ADDRESS_FIELDS:
+        return "addresses"
+    return "structured" if lower in _STRUCTURED else "unstructured"
+
+
+def _field(name: str, template: Compiled, *, always: bool = False) -> Field | None:
+    if not isinstance(template, Plain):
+        return None
+    return Field(name, template, _encoder(name), _kind(name), always)
 
 
 def _addresses(text: str) -> bytes:
@@ -133,13 +201,8 @@ def _to_row(to: str) -> bytes:
     return b"To: " + mime.mailbox(*parse_mailbox(to), column=4)
 
 
-@lru_cache(maxsize=16)
-def _date_row(date: datetime) -> bytes:
-    return b"Date: " + format_datetime(date).encode("ascii")
-
-
 def _checked_id(message_id: str) -> bytes:
-    if not _ID.fullmatch(message_id):
+    if not MESSAGE_ID.fullmatch(message_id):
         raise ValueError("message_id must be printable ASCII without blanks or angle brackets")
     return message_id.encode("ascii")
 

@@ -7,6 +7,8 @@ Rule 2: unfolding and decoding what comes out gives the text that went in, outer
 import base64
 import binascii
 import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from mta.mail.address import Address
 
@@ -14,13 +16,17 @@ LINE = 76
 HARD_LINE = 998  # RFC 5322 2.1.1, without CRLF
 MAX_VALUE = 20_000
 
+_dated = (datetime.min.replace(tzinfo=UTC), "")
+
 _FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105 - RFC 2045 calls it so
 _CONTENT_TYPE = re.compile(
     rf"({_TOKEN}/{_TOKEN})(?:[ ]*;[ ]*{_TOKEN}=(?:{_TOKEN}|\"(?:[ !#-\[\]-~]|\\[ -~])*\"))*"
 )
-_LONG_WORD = re.compile(rf"[^ ]{{{HARD_LINE - 100}}}")
+#: A text below this length needs no look for words that cannot be folded.
+SHORT = HARD_LINE - 100
+_LONG_WORD = re.compile(rf"[^ ]{{{SHORT}}}")
 
 
 def clean_value(text: str) -> str:
@@ -48,7 +54,7 @@ def unstructured(text: str, *, column: int = 0) -> bytes:
     if text.isascii() and "=?" not in text:
         if len(text) + column <= LINE:
             return text.encode("ascii")
-        if not _LONG_WORD.search(text):
+        if len(text) < SHORT or not _LONG_WORD.search(text):
             return fold(text, column=column).encode("ascii")
     return encoded_words(text).encode("ascii")
 
@@ -61,8 +67,8 @@ def structured(text: str, *, column: int = 0) -> bytes:
     text = clean_value(text)
     if not text.isascii():
         raise ValueError("must be ASCII: use percent-encoding or A-labels")
-    if _LONG_WORD.search(text):
-        raise ValueError(f"holds a word longer than {HARD_LINE - 100} characters")
+    if len(text) >= SHORT and _LONG_WORD.search(text):
+        raise ValueError(f"holds a word of {SHORT} characters or more")
     return fold(text, column=column).encode("ascii")
 
 
@@ -118,6 +124,17 @@ def mailbox(name: str, address: Address, *, column: int = 0) -> bytes:
     last_line = phrase[phrase.rfind("\n") + 1 :] if "\n" in phrase else " " * column + phrase
     gap = " " if len(last_line) + len(spec) + 3 <= LINE else "\r\n "
     return f"{phrase}{gap}<{spec}>".encode()
+
+
+def date_row(date: datetime) -> str:
+    """The Date field to the second, without CRLF."""
+    global _dated  # noqa: PLW0603 - one memory a process; a pair is replaced as a whole
+    known, row = _dated
+    if known == date and known.tzinfo is date.tzinfo is UTC:
+        return row
+    row = f"Date: {format_datetime(date)}"
+    _dated = date, row
+    return row
 
 
 def check_content_type(text: str) -> str:

@@ -69,27 +69,28 @@ def _compile(source: str, html: bool, field: str) -> Compiled:
     pieces = _PLAIN.split(_LINE_ENDS.sub("\n", source))
     plain = not any(mark in piece for piece in pieces[::2] for mark in ("{{", "{%", "{#"))
     if plain and _NOT_NAMES.isdisjoint(pieces[1::2]):
-        return _Plain(pieces, html, field)
+        return Plain(pieces, html, field)
     return _Full(source, html, field)
 
 
 _compile_cached = lru_cache(maxsize=512)(_compile)
 
 
-class _Plain:
+class Plain:
     """Literal text and names in turn."""
 
-    __slots__ = ("_html", "_names", "_pieces", "field")
+    __slots__ = ("_names", "field", "html", "pieces")
 
     def __init__(self, pieces: list[str], html: bool, field: str) -> None:
         self.field = field
-        self._html = html
-        self._pieces = pieces
+        self.html = html
+        #: Literal text, name, literal text, name, ..., literal text; line ends as LF.
+        self.pieces = pieces
         self._names = list(enumerate(pieces))[1::2]
 
     def render(self, values: Mapping[str, Any]) -> str:
-        out = self._pieces.copy()
-        html = self._html
+        out = self.pieces.copy()
+        html = self.html
         name = ""
         try:
             for index, name in self._names:
