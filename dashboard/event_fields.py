@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from mta.events import contract
 from mta.events.models import Event
 
 
 def fields_of(row: Event) -> dict[str, Any]:
     """The fields of the event contract that are kept as JSON; {} when they cannot be read."""
     try:
-        data = json.loads(row.data)
+        return contract.fields(row.data)
     except ValueError:
         return {}
-    return data if isinstance(data, dict) else {}
 
 
 def reply_text(data: dict[str, Any]) -> str:

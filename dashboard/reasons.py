@@ -12,7 +12,7 @@ from datetime import datetime
 from mta.api.waiting import NextAttempt, Waiting, next_attempt
 from mta.egress.models import Suspension
 from mta.policy.lifecycle import State
-from mta.spool.models import Recipient
+from mta.spool.models import Claim, Recipient
 
 FINAL_WORDS = {
     State.DELIVERED: "The receiver took responsibility for it.",
@@ -27,7 +27,7 @@ def outlook(row: Recipient, now: datetime, suspensions: Sequence[Suspension] = (
     """Next attempt and reason; `suspensions` are those in force for it, `row.lane` is loaded."""
     if row.state in FINAL_WORDS:
         return NextAttempt(None, FINAL_WORDS[State(row.state)])
-    if row.state == State.CLAIMED and row.claimed_until and row.claimed_until < now:
+    if row.state == State.CLAIMED and claim_ended(row, now):
         gone = "The worker that had it is gone; its claim goes back with the next sweep."
         return NextAttempt(None, gone)
     known = Waiting(
@@ -40,6 +40,11 @@ def outlook(row: Recipient, now: datetime, suspensions: Sequence[Suspension] = (
         suspended=sentence(suspensions[0]) if suspensions else "",
     )
     return next_attempt(known, now)
+
+
+def claim_ended(row: Recipient, now: datetime) -> bool:
+    token = row.claim_token
+    return token is not None and Claim.objects.filter(token=token, ends_at__lt=now).exists()
 
 
 def sentence(found: Suspension) -> str:

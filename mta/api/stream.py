@@ -11,10 +11,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import orjson
 from django.db import connection
 
 from mta.api.history import iso
+from mta.events import contract
 from mta.events.models import Event
 from mta.mail.ids import encode
 from mta.storage.fields import from_ms
@@ -77,7 +77,7 @@ def holders(cursor: Any) -> set[str]:
 
 def as_dict(row: Event) -> dict[str, Any]:
     """The event contract's fields."""
-    data = orjson.loads(row.data)
+    data = contract.fields(row.data)
     if data.get("next_attempt_at"):
         data["next_attempt_at"] = iso(from_ms(round(data["next_attempt_at"] * 1000)))
     return {

@@ -184,7 +184,7 @@ class Custody:
         ends = time.monotonic() + patience
         while time.monotonic() < ends and (open_now := self.journal.open_batches()):
             held = claim.renew(list(open_now), seconds=self.claim_seconds)
-            for token in open_now.keys() - held.keys():
+            for token in open_now.keys() - held:
                 self.drop(token)
             time.sleep(0.1)
         for token, entry in self.journal.open_batches().items():

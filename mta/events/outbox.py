@@ -1,4 +1,8 @@
-"""Events are written here, in the transaction of the state they tell of, and to the mail log."""
+"""Events are written here, in the transaction of the state they tell of, and to the mail log.
+
+Rule 1: an event is stored without the fields that say nothing; `contract.fields` puts them back.
+Rule 2: the mail log gets the event without tags and metadata, which are the tenant's own.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from mta.observe import maillog
 from mta.storage import bulk
 
 COLUMNS = ("at", "kind", "tenant_id", "message_id", "recipient_id", "data")
+#: The tenant's own: stored, never logged.
+PRIVATE = frozenset({"tags", "metadata"})
+Row = tuple[int, str, int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +47,38 @@ def message_fields(
 
 def write(events: Sequence[NewEvent]) -> None:
     """Store the events (inside the caller's transaction); log them once it has committed."""
+    store([packed(event) for event in events])
+
+
+def packed(event: NewEvent) -> tuple[Row, bytes]:
+    """The event's row and its line of the mail log."""
+    said = {name: value for name, value in event.fields.items() if value and name not in PRIVATE}
+    private = {name: event.fields[name] for name in PRIVATE if event.fields.get(name)}
+    core = orjson.dumps({"tenant": event.tenant, "to": event.to, **said})
+    return pack(
+        event.at, event.kind, event.tenant_id, event.message_id, event.recipient_id, core,
+        orjson.dumps(private),
+    )  # fmt: skip
+
+
+def pack(
+    at: int, kind: str, tenant_id: int, message_id: int, recipient_id: int, core: bytes,
+    private: bytes,
+) -> tuple[Row, bytes]:  # fmt: skip
+    """An event's row and line from two JSON objects: what is logged too, and what is not."""
+    data = core if len(private) <= 2 else b"%b,%b" % (core[:-1], private[1:])
+    line = b'{"at":%.3f,"kind":"%b","id":"%b","recipient":"%b",%b\n' % (
+        at / 1000, kind.encode(), encode(message_id).encode(), encode(recipient_id).encode(),
+        core[1:],
+    )  # fmt: skip
+    return (at, kind, tenant_id, message_id, recipient_id, data.decode()), line
+
+
+def store(events: Sequence[tuple[Row, bytes]]) -> None:
+    """Store packed events; see `write`."""
     if not events:
         return
-    rows = [
-        (e.at, e.kind, e.tenant_id, e.message_id, e.recipient_id,
-         orjson.dumps({"tenant": e.tenant, "to": e.to, **e.fields}).decode())
-        for e in events
-    ]  # fmt: skip
-    bulk.insert(Event, COLUMNS, rows)
+    bulk.insert(Event, COLUMNS, [row for row, _ in events])
+    lines = b"".join([line for _, line in events])
     # Robust: what is committed is done, whatever becomes of its line.
-    transaction.on_commit(lambda: maillog.write([line(event) for event in events]), robust=True)
-
-
-def line(event: NewEvent) -> dict[str, Any]:
-    """The mail log's line: ids as people type them; metadata is the tenant's own, not for logs."""
-    kept = {k: v for k, v in event.fields.items() if k not in {"metadata", "tags"} and v}
-    return {
-        "at": event.at / 1000,
-        "kind": event.kind,
-        "id": encode(event.message_id),
-        "recipient": encode(event.recipient_id),
-        "to": event.to,
-        "tenant": event.tenant,
-        **kept,
-    }
+    transaction.on_commit(lambda: maillog.append(lines), robust=True)

@@ -22,15 +22,28 @@ from mta.storage.fields import from_ms
 
 def report(context: Context, failed: Sequence[Settled], now: int) -> int:
     """Store the DSNs for `failed` in the caller's transaction; returns how many."""
+    messages = messages_for(context, failed, now)
+    store(messages, [context.lane_id])
+    return len(messages)
+
+
+def messages_for(context: Context, failed: Sequence[Settled], now: int) -> list[inject.NewMessage]:
+    """The DSNs for `failed`, one a message."""
     by_message: dict[int, list[Settled]] = defaultdict(list)
     for one in failed:
         by_message[one.owned.message_id].append(one)
-    messages = [m for group in by_message.values() if (m := message_for(context, group, now))]
+    return [m for group in by_message.values() if (m := message_for(context, group, now))]
+
+
+def store(messages: Sequence[inject.NewMessage], lane_ids: Sequence[int]) -> None:
+    """Store DSNs in the caller's transaction, which writes the lanes of `lane_ids` too."""
     if messages:
-        # The DSNs' lanes and the batch's own, which the settlement arms next, in one order.
-        lanes.lock([context.lane_id], [k for m in messages for k in inject.keys_of(m)])
+        # The DSNs' lanes and the caller's own, which he arms next, in one order.
+        theirs = {
+            (m.tenant_id, m.stream_id, to.address.domain) for m in messages for to in m.recipients
+        }
+        lanes.lock(lane_ids, sorted(theirs))
         inject.store(messages, [bodies.pack(m.kind, m.content) for m in messages])
-    return len(messages)
 
 
 def message_for(context: Context, group: Sequence[Settled], now: int) -> inject.NewMessage | None:

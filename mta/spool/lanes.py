@@ -2,16 +2,22 @@
 
 Rule 1: whoever makes a recipient waiting arms its lane in the same transaction.
 Rule 2: a lane's due_at is never later than its earliest waiting recipient; earlier costs one look.
+        The same goes for earliest_at, where a claim begins to look; due_at is also put off.
 Rule 3: lanes are locked in the order of their key, so that two transactions never wait in a circle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
+import orjson
 from django.db import connection
 
+from mta.storage.statement import rows
+
+WAITING = "state IN ('scheduled', 'deferred')"
 #: (tenant id, stream id, domain)
 LaneKey = tuple[int, int, str]
 
@@ -24,20 +30,50 @@ class Arm:
     due_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a transaction has to say of a lane, instants in ms; of None it says nothing."""
+
+    lane_id: int
+    #: Something waits in it from then on.
+    due_at: int | None = None
+    site: str | None = None
+    last_reply: str | None = None
+    last_reply_at: int | None = None
+    hold_reason: str | None = None
+    window: int | None = None
+
+
+NOTE_COLUMNS = {
+    "id": "bigint", "due": "bigint", "site": "text", "reply": "text", "reply_at": "bigint",
+    "reason": "text", "win": "int",
+}  # fmt: skip
+
+
+def is_postgresql() -> bool:
+    return connection.vendor == "postgresql"
+
+
 def arm(wanted: Mapping[LaneKey, Arm]) -> dict[LaneKey, int]:
     """Make sure each lane exists and is due no later than asked; returns lane ids by key."""
     keys = sorted(wanted)
     ids: dict[LaneKey, int] = {}
     for start in range(0, len(keys), 500):
         part = keys[start : start + 500]
-        marks = ", ".join(["(%s, %s, %s, %s, %s, 100, '', '', '')"] * len(part))
-        params = [v for key in part for v in (*key, wanted[key].priority, wanted[key].due_at)]
+        marks = ", ".join(["(%s, %s, %s, %s, %s, %s, 100, '', '', '')"] * len(part))
+        params: list[Any] = [
+            value
+            for key in part
+            for value in (*key, wanted[key].priority, *[wanted[key].due_at] * 2)
+        ]
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO spool_lane (tenant_id, stream_id, domain, priority, due_at, "  # noqa: S608
-                f'"window", site, last_reply, hold_reason) VALUES {marks} '
+                f'earliest_at, "window", site, last_reply, hold_reason) VALUES {marks} '
                 "ON CONFLICT (tenant_id, stream_id, domain) DO UPDATE SET due_at = CASE "
                 "WHEN spool_lane.due_at <= excluded.due_at THEN spool_lane.due_at "
+                "ELSE excluded.due_at END, earliest_at = CASE "
+                "WHEN spool_lane.earliest_at <= excluded.due_at THEN spool_lane.earliest_at "
                 "ELSE excluded.due_at END "
                 "RETURNING id, tenant_id, stream_id, domain",
                 params,
@@ -53,44 +89,88 @@ def lock(lane_ids: Iterable[int], also: Sequence[LaneKey] = ()) -> None:
     On SQLite a writer holds the whole database.
     """
     wanted = sorted(set(lane_ids))
-    if connection.vendor != "postgresql" or not wanted:
+    if not is_postgresql() or not (wanted or also):
         return
-    with connection.cursor() as cursor:
-        if also:
-            cursor.execute(
-                "SELECT l.id FROM unnest(%s::bigint[], %s::bigint[], %s::varchar[]) "
-                "AS k(tenant, stream, domain) JOIN spool_lane l ON l.tenant_id = k.tenant "
-                "AND l.stream_id = k.stream AND l.domain = k.domain",
-                [[key[part] for key in also] for part in range(3)],
-            )
-            wanted += [row[0] for row in cursor.fetchall()]
-        cursor.execute(
-            "SELECT id FROM spool_lane WHERE id = ANY(%s) "
-            # The order in which Python sorts keys, whatever the database's own collation.
-            'ORDER BY tenant_id, stream_id, domain COLLATE "C" FOR UPDATE',
-            [wanted],
+    if also:
+        keys = [[key[part] for key in also] for part in range(3)]
+        found = rows(
+            "SELECT l.id FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) "
+            "AS k(tenant, stream, domain) JOIN spool_lane l ON l.tenant_id = k.tenant "
+            "AND l.stream_id = k.stream AND l.domain = k.domain",
+            keys,
         )
+        wanted += [row[0] for row in found]
+    rows(
+        "SELECT id FROM spool_lane WHERE id = ANY(%s::bigint[]) "
+        # The order in which Python sorts keys, whatever the database's own collation.
+        'ORDER BY tenant_id, stream_id, domain COLLATE "C" FOR UPDATE',
+        [wanted],
+    )
+
+
+def note(notes: Sequence[Note]) -> None:
+    """Write what is said of existing lanes: they become due no later than said.
+
+    The comparisons stand behind SET, where PostgreSQL makes them with the row as it is once it is
+    ours: a claim that was about to disarm a lane has not seen the caller's recipients.
+    """
+    if not notes:
+        return
+    if len(notes) > 1:
+        lock(one.lane_id for one in notes)
+    values = [astuple(one) for one in notes]
+    names = ", ".join(NOTE_COLUMNS)
+    params: list[Any]
+    if is_postgresql():
+        arrays = ", ".join(f"%s::{kind}[]" for kind in NOTE_COLUMNS.values())
+        source = f"unnest({arrays}) AS v({names})"
+        params = [list(column) for column in zip(*values, strict=True)]
+    else:
+        parts = ", ".join(f"value ->> {n} AS {name}" for n, name in enumerate(NOTE_COLUMNS))
+        source = f"(SELECT {parts} FROM json_each(%s)) AS v"  # noqa: S608
+        params = [orjson.dumps(values).decode()]
+    rows(
+        "UPDATE spool_lane SET "  # noqa: S608
+        "due_at = CASE WHEN v.due IS NULL OR due_at <= v.due THEN due_at ELSE v.due END, "
+        "earliest_at = CASE WHEN v.due < earliest_at THEN v.due ELSE earliest_at END, "
+        "site = coalesce(v.site, spool_lane.site), "
+        "last_reply = coalesce(v.reply, last_reply), "
+        "last_reply_at = coalesce(v.reply_at, last_reply_at), "
+        'hold_reason = coalesce(v.reason, hold_reason), "window" = coalesce(v.win, "window") '
+        f"FROM {source} WHERE spool_lane.id = v.id",
+        params,
+    )
 
 
 def arm_by_id(due: Mapping[int, int]) -> None:
-    """Make existing lanes due no later than asked: lane id -> milliseconds.
+    """Make existing lanes due no later than asked: lane id -> milliseconds."""
+    note([Note(lane, due_at=at) for lane, at in sorted(due.items())])
 
-    Locked first: a claim that is about to disarm a lane has not seen the caller's recipients, so
-    the comparison must see what the claim wrote.
-    """
-    lock(due)
+
+def disarm(due: Sequence[tuple[int, int | None, int]]) -> None:
+    """Set (lane id, due_at, earliest_at) of lanes that the caller has locked and looked through."""
+    if not due:
+        return
+    if is_postgresql():
+        rows(
+            "UPDATE spool_lane SET due_at = v.due, earliest_at = v.earliest "
+            "FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS v(id, due, earliest) "
+            "WHERE spool_lane.id = v.id",
+            [list(values) for values in zip(*due, strict=True)],
+        )
+        return
     with connection.cursor() as cursor:
         cursor.executemany(
-            "UPDATE spool_lane SET due_at = %s WHERE id = %s AND (due_at IS NULL OR due_at > %s)",
-            [(due[lane], lane, due[lane]) for lane in sorted(due)],
+            "UPDATE spool_lane SET due_at = %s, earliest_at = %s WHERE id = %s",
+            [(at, earliest, lane) for lane, at, earliest in due],
         )
 
 
 def rearm(lane_ids: Iterable[int]) -> None:
     """Set due_at to what the recipients say; the caller holds the lanes' locks."""
+    first = f"(SELECT min(next_attempt_at) FROM spool_recipient WHERE lane_id = %s AND {WAITING})"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.executemany(
-            "UPDATE spool_lane SET due_at = (SELECT min(next_attempt_at) FROM spool_recipient "
-            "WHERE lane_id = %s AND state IN ('scheduled', 'deferred')) WHERE id = %s",
+            f"UPDATE spool_lane SET due_at = {first}, earliest_at = 0 WHERE id = %s",  # noqa: S608
             [(lane, lane) for lane in sorted(set(lane_ids))],
         )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.db import connection
 
 from mta.mail.compose import Composer
 from mta.mail.ids import encode
 from mta.spool.bodies import Bodies, Content
-from mta.storage import bulk
+from mta.storage.bulk import numbers
 from mta.storage.fields import from_ms
+from mta.storage.statement import rows
 
 #: One a process: the stages of a worker share what is unpacked.
 BODIES = Bodies()
@@ -57,31 +57,41 @@ class Outgoing:
 
 
 def load_many(tokens: Sequence[int]) -> dict[int, list[Outgoing]]:
-    """What each token still holds, in the order of ids; tokens that hold nothing are absent."""
+    """What each token still holds, in the order of ids; tokens that hold nothing are absent.
+
+    Raises LookupError when a body is missing.
+    """
     if not tokens:
         return {}
-    condition, params = bulk.numbers("r.claim_token", tokens)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.id, m.id, r.address, m.reverse_path, m.sender_domain, m.smtputf8, "  # noqa: S608
-            "m.created_at, r.substitutions, m.body_id, r.notify, r.orcpt, m.envid, m.ret, "
-            "r.claim_token FROM spool_recipient r JOIN spool_message m ON m.id = r.message_id "
-            f"WHERE r.state = 'claimed' AND {condition} ORDER BY r.id",
-            params,
-        )
-        rows = cursor.fetchall()
-    contents = BODIES.get({row[8] for row in rows})
+    condition, params = numbers("claim_token", tokens)
+    held = rows(
+        "SELECT claim_token, id, message_id, address, substitutions, notify, orcpt "  # noqa: S608
+        f"FROM spool_recipient WHERE state = 'claimed' AND {condition} ORDER BY id",
+        params,
+    )
+    messages = envelopes(sorted({row[2] for row in held}))
+    contents = BODIES.get({one[4] for one in messages.values()})
     found: dict[int, list[Outgoing]] = {}
-    for row in rows:
-        found.setdefault(row[13], []).append(
+    for token, rid, message_id, address, substitutions, notify, orcpt in held:
+        reverse_path, sender_domain, smtputf8, created_at, digest, envid, ret = messages[message_id]
+        found.setdefault(token, []).append(
             Outgoing(
-                recipient_id=row[0], message_id=row[1], address=row[2], reverse_path=row[3],
-                sender_domain=row[4], smtputf8=bool(row[5]), created_at=row[6],
-                substitutions=None if row[7] is None else bytes(row[7]), content=contents[row[8]],
-                digest=row[8], notify=row[9], orcpt=row[10], envid=row[11], ret=row[12],
+                rid, message_id, address, reverse_path, sender_domain, smtputf8, created_at,
+                None if substitutions is None else bytes(substitutions), contents[digest], digest,
+                notify, orcpt, envid, ret,
             )
         )  # fmt: skip
     return found
+
+
+def envelopes(ids: Sequence[int]) -> dict[int, tuple[str, str, bool, int, str, str, str]]:
+    """Messages by id: a campaign's recipients share few, so each is read once."""
+    condition, params = numbers("id", ids)
+    sql = (
+        "SELECT id, reverse_path, sender_domain, smtputf8, created_at, body_id, envid, ret "  # noqa: S608
+        f"FROM spool_message WHERE {condition}"
+    )
+    return {row[0]: (row[1], row[2], bool(row[3]), *row[4:]) for row in rows(sql, params)}
 
 
 def load(token: int) -> list[Outgoing]:

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from mta.egress.models import Source
 from mta.policy.lifecycle import State
 from mta.storage.checks import one_of
-from mta.storage.fields import InstantField
+from mta.storage.fields import InstantField, RowIdField
 from mta.tenants.models import Stream, Tenant
 
 STATES = [(state.value, state.value) for state in State]
@@ -46,10 +46,12 @@ class Body(models.Model):
 class Message(models.Model):
     """One injected message with its envelope; recipients hang below."""
 
-    id = models.BigIntegerField(primary_key=True)
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="messages")
-    stream = models.ForeignKey(Stream, models.PROTECT, db_index=False)
-    body = models.ForeignKey(Body, models.PROTECT, related_name="messages")
+    id = RowIdField(primary_key=True)
+    # PostgreSQL would look up and lock these rows for every message: rows come in by one door,
+    # and Django refuses to delete what is in use.
+    tenant = models.ForeignKey(Tenant, models.PROTECT, db_constraint=False, related_name="messages")
+    stream = models.ForeignKey(Stream, models.PROTECT, db_index=False, db_constraint=False)
+    body = models.ForeignKey(Body, models.PROTECT, db_constraint=False, related_name="messages")
     #: Envelope sender; empty is the null reverse path.
     reverse_path = models.CharField(max_length=320, blank=True)
     #: Domain of the From header, whose keys sign.
@@ -97,6 +99,8 @@ class Lane(models.Model):
     priority = models.PositiveSmallIntegerField()
     #: When its next recipient may go; empty when nothing waits.
     due_at = InstantField(null=True, blank=True)
+    #: None of its waiting recipients is due before this: where a claim begins to look.
+    earliest_at = InstantField(default=0)
     #: Largest batch that the last limits admitted, 1 to 100.
     window = models.PositiveSmallIntegerField(default=100)
     #: MX rollup found at the last look-up.
@@ -134,18 +138,22 @@ class Lane(models.Model):
 class Recipient(models.Model):
     """The unit of state: one message to one address."""
 
-    id = models.BigIntegerField(primary_key=True)
-    message = models.ForeignKey(Message, models.CASCADE, related_name="recipients")
-    lane = models.ForeignKey(Lane, models.PROTECT, db_index=False, related_name="recipients")
+    id = RowIdField(primary_key=True)
+    # The injection writes message and lane in the same transaction: no need to look for them.
+    message = models.ForeignKey(
+        Message, models.CASCADE, db_constraint=False, related_name="recipients"
+    )
+    lane = models.ForeignKey(
+        Lane, models.PROTECT, db_index=False, db_constraint=False, related_name="recipients"
+    )
     address = models.CharField(max_length=320)
     state = models.CharField(max_length=16, choices=STATES)
     #: Attempts that reached a receiver or its DNS.
     attempts = models.PositiveSmallIntegerField(default=0)
     #: When it may be tried; empty in a final state.
     next_attempt_at = InstantField(null=True, blank=True)
-    #: The batch that holds it, and until when.
+    #: The claim that holds it.
     claim_token = models.BigIntegerField(null=True, blank=True)
-    claimed_until = InstantField(null=True, blank=True)
     #: Greylisting wants the same source again.
     source = models.ForeignKey(
         Source, models.SET_NULL, null=True, blank=True, db_index=False, related_name="+"
@@ -174,17 +182,14 @@ class Recipient(models.Model):
             models.Index(
                 fields=["claim_token"], name="recipient_claim", condition=Q(state="claimed")
             ),
-            models.Index(
-                fields=["claimed_until"], name="recipient_claim_end", condition=Q(state="claimed")
-            ),
             models.Index(fields=["address"], name="recipient_address"),
             models.Index(fields=["lane"], name="recipient_held", condition=Q(state="held")),
         ]
         constraints = [
             one_of("state", [state.value for state in State], "recipient_state_known"),
             models.CheckConstraint(
-                condition=Q(state="claimed", claim_token__isnull=False, claimed_until__isnull=False)
-                | (~Q(state="claimed") & Q(claim_token__isnull=True, claimed_until__isnull=True)),
+                condition=Q(state="claimed", claim_token__isnull=False)
+                | (~Q(state="claimed") & Q(claim_token__isnull=True)),
                 name="recipient_claim_whole",
             ),
             models.CheckConstraint(
@@ -197,11 +202,26 @@ class Recipient(models.Model):
         return self.address
 
 
+class Claim(models.Model):
+    """A batch's hold on recipients; the row is there as long as the token holds any."""
+
+    token = RowIdField(primary_key=True)
+    lane = models.ForeignKey(Lane, models.DO_NOTHING, db_index=False, db_constraint=False)
+    #: When it ends, unless it is renewed.
+    ends_at = InstantField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.token}"
+
+
 class Attempt(models.Model):
     """One try at one recipient, and what was answered."""
 
     id = models.BigAutoField(primary_key=True)
-    recipient = models.ForeignKey(Recipient, models.CASCADE, related_name="history")
+    # Written while the recipient's row is locked: it is there.
+    recipient = models.ForeignKey(
+        Recipient, models.CASCADE, db_constraint=False, related_name="history"
+    )
     #: 1 is the first.
     number = models.PositiveSmallIntegerField()
     at = InstantField()

@@ -135,18 +135,12 @@ class Settled:
         source = self.context.source_id if keeps_source else self.owned.source_id
         return (
             self.owned.recipient_id, str(self.state), self.attempts, self.next_attempt_at, None,
-            None, source, self.reason[:500], self.bounce_class, now,
+            source, self.reason[:500], self.bounce_class, now,
         )  # fmt: skip
 
     def attempt_row(self) -> tuple[Any, ...] | None:
-        r = self.result
-        if not r.attempted:
-            return None
-        return (
-            r.recipient_id, self.attempts, r.at, max(r.took_ms, 0), r.outcome, r.stage,
-            r.reply[:1100], r.bounce_class, r.rule[:80], self.context.source_name,
-            self.context.site, r.mx_host, r.mx_address, r.tls[:63],
-        )  # fmt: skip
+        attempted = self.result.attempted
+        return attempt_row(self.context, self.result, self.attempts) if attempted else None
 
     def event(self) -> NewEvent | None:
         if self.put_off:
@@ -185,6 +179,15 @@ class Settled:
                 else self.next_attempt_at / 1000,
             },
         )
+
+
+def attempt_row(context: Context, r: Result, number: int) -> tuple[Any, ...]:
+    """The row of an attempt, the `number`th of its recipient."""
+    return (
+        r.recipient_id, number, r.at, max(r.took_ms, 0), r.outcome, r.stage, r.reply[:1100],
+        r.bounce_class, r.rule[:80], context.source_name, context.site, r.mx_host, r.mx_address,
+        r.tls[:63],
+    )  # fmt: skip
 
 
 def settled(

@@ -1,33 +1,40 @@
-"""The only door out of the spool: what became of a batch's recipients, in one transaction.
+"""The only door out of the spool: what became of batches' recipients, in one transaction.
 
 Rule 1: only recipients that the batch's token still holds change (compare-and-swap by fencing).
 Rule 2: state, attempt, event, suppression and DSN are written together or not at all.
 Rule 3: settling twice is harmless: the second time the token holds nothing.
+Rule 4: locks are taken in one order: claims, recipients, suppressions, lanes.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection
+import orjson
+from django.db import IntegrityError, InterfaceError, OperationalError
 
 from mta.events import outbox
+from mta.policy.lifecycle import State
 from mta.policy.retry import RetrySchedule
-from mta.spool import failure, lanes
+from mta.spool import claim, failure, held, lanes
+from mta.spool.delivered import Deliveries
+from mta.spool.held import Facts, Held
+from mta.spool.lanes import Note, is_postgresql
 from mta.spool.models import Attempt, Recipient
 from mta.spool.result import Context, Owned, Result, Settled, settled
 from mta.storage import bulk
 from mta.storage.fields import now_ms
+from mta.storage.statement import rows
 from mta.storage.transactions import write
 from mta.suppression.record import suppress
 
 log = logging.getLogger(__name__)
 RECIPIENT_COLUMNS = (
-    "state", "attempts", "next_attempt_at", "claim_token", "claimed_until", "source_id",
-    "last_reply", "bounce_class", "updated_at",
+    "state", "attempts", "next_attempt_at", "claim_token", "source_id", "last_reply",
+    "bounce_class", "updated_at",
 )  # fmt: skip
 ATTEMPT_COLUMNS = (
     "recipient_id", "number", "at", "took_ms", "outcome", "stage", "reply", "bounce_class",
@@ -107,7 +114,7 @@ def together(settlements: Sequence[Settlement], rng: random.Random) -> list[Summ
     """Settle all in one transaction or none."""
 
     def work() -> list[Summary]:
-        return [_settle(one.context, one.results, one.schedule, rng) for one in settlements]
+        return Round(settlements, rng).run()
 
     try:
         return write(work)
@@ -115,78 +122,141 @@ def together(settlements: Sequence[Settlement], rng: random.Random) -> list[Summ
         return write(work)  # another process drew the ids of a DSN: once more, with new ones
 
 
-def _settle(
-    context: Context,
-    results: Sequence[Result],
-    schedule: Callable[[Owned], RetrySchedule],
-    rng: random.Random,
-) -> Summary:
-    now = now_ms()
-    owned = owned_by(context.token)
-    done = [
-        settled(context, owned[result.recipient_id], result, schedule, rng, now)
-        for result in results
-        if result.recipient_id in owned  # fenced out otherwise: another batch has it by now
-    ]
-    if not done:
-        return Summary(0)
-    bulk.update(
-        Recipient, "id", RECIPIENT_COLUMNS, [one.recipient_row(now) for one in done],
-        fence="claim_token = %s", fence_params=[context.token],
-    )  # fmt: skip
-    bulk.insert(Attempt, ATTEMPT_COLUMNS, [row for one in done if (row := one.attempt_row())])
-    outbox.write([event for one in done if (event := one.event())])
-    suppress(
-        [(context.tenant_id, one.owned.address, one.result.reply) for one in done if one.suppresses]
-    )
-    dsns = failure.report(context, [one for one in done if one.reports], now)
-    return Summary(len(done), count(done), note_lane(context, done, now), dsns)
+class Round:
+    """One transaction's settlements on their way into rows."""
 
+    def __init__(self, settlements: Sequence[Settlement], rng: random.Random) -> None:
+        self.settlements, self.rng, self.now = settlements, rng, now_ms()
+        self.deliveries = Deliveries()
+        #: In the order of the settlements: everything that is no delivery.
+        self.others: list[list[Settled]] = []
+        self.summaries: list[Summary] = []
 
-def owned_by(token: int) -> dict[int, Owned]:
-    """The recipients that the token holds, locked until the transaction ends."""
-    lock = "FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
-    return owned_where(f"r.state = 'claimed' AND r.claim_token = %s ORDER BY r.id {lock}", [token])
-
-
-def owned_where(condition: str, params: Sequence[int]) -> dict[int, Owned]:
-    """Recipients with their messages, as the SQL behind WHERE chooses them."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.id, r.message_id, r.lane_id, r.address, r.attempts, r.metadata, r.notify, "  # noqa: S608
-            "r.orcpt, r.substitutions, m.campaign, m.tags, m.metadata, m.reverse_path, m.envid, "
-            "m.created_at, m.expires_at, m.body_id, m.sender_domain, r.source_id "
-            "FROM spool_recipient r JOIN spool_message m ON m.id = r.message_id "
-            f"WHERE {condition}",
-            list(params),
+    def run(self) -> list[Summary]:
+        tokens = claim.lock(sorted({one.context.token for one in self.settlements}))
+        if not tokens:
+            return [Summary(0)] * len(self.settlements)
+        holds = held.recipients(tokens)
+        facts = held.messages(
+            sorted({one.message_id for few in holds.values() for one in few.values()})
         )
-        return {row[0]: Owned(*row) for row in cursor.fetchall()}
+        # What has no result, or another token's recipient, is left alone: that is the fence.
+        taken = [
+            [(r, mine) for r in one.results
+             if (mine := holds.get(one.context.token, {}).pop(r.recipient_id, None))]
+            for one in self.settlements
+        ]  # fmt: skip
+        self.decide(taken, facts)
+        self.store()
+        claim.drop([token for token in tokens if not holds[token]], checked=False)
+        lanes.note(self.notes(taken))
+        return self.summaries
 
+    def decide(
+        self, taken: Sequence[Sequence[tuple[Result, Held]]], facts: Mapping[int, Facts]
+    ) -> None:
+        """Sort the results into deliveries and others, and sum them up."""
+        wanted = [r.recipient_id for few in taken for r, _ in few if not plain(r)]
+        owned = held.owned(wanted)
+        for one, few in zip(self.settlements, taken, strict=True):
+            others = []
+            for r, mine in few:
+                if plain(r):
+                    self.deliveries.add(one.context, mine, facts, r)
+                else:
+                    others.append(
+                        settled(
+                            one.context, owned[r.recipient_id], r, one.schedule, self.rng, self.now
+                        )
+                    )
+            self.others.append(others)
 
-def note_lane(context: Context, done: Sequence[Settled], now: int) -> int | None:
-    """Arm the lane for what waits on, and keep the site's last word for the queue page."""
-    due = [one.next_attempt_at for one in done if one.next_attempt_at is not None]
-    if due:
-        lanes.arm_by_id({context.lane_id: min(due)})
-    said = [one.result.reply for one in done if one.result.attempted and one.result.reply]
-    why = [one.result.reply for one in done if not one.result.attempted]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE spool_lane SET site = CASE WHEN %s = '' THEN site ELSE %s END, "
-            "last_reply = CASE WHEN %s = '' THEN last_reply ELSE %s END, "
-            "last_reply_at = CASE WHEN %s = '' THEN last_reply_at ELSE %s END, "
-            'hold_reason = %s, "window" = %s WHERE id = %s',
-            [
-                context.site, context.site, said[-1][:500] if said else "",
-                said[-1][:500] if said else "", said[-1][:1] if said else "", now,
-                why[0][:200] if why else "", context.window, context.lane_id,
-            ],
+    def store(self) -> None:
+        """Write recipients, attempts, events, suppressions and DSNs."""
+        others = [one for group in self.others for one in group]
+        done = self.deliveries
+        mark_delivered(done.recipients, self.now)
+        bulk.update(
+            Recipient, "id", RECIPIENT_COLUMNS, [one.recipient_row(self.now) for one in others],
+            fence="state = 'claimed'",
         )  # fmt: skip
-    return min(due, default=None)
+        attempts = [row for one in others if (row := one.attempt_row())]
+        bulk.insert(Attempt, ATTEMPT_COLUMNS, done.attempts + attempts)
+        told = [outbox.packed(event) for one in others if (event := one.event())]
+        outbox.store(done.events + told)
+        suppress(
+            [(one.context.tenant_id, one.owned.address, one.result.reply)
+             for one in others if one.suppresses]
+        )  # fmt: skip
+
+    def notes(self, taken: Sequence[Sequence[tuple[Result, Held]]]) -> list[Note]:
+        """Store the DSNs, sum up, and say what the lanes have to know; each lane once."""
+        reports = [
+            failure.messages_for(one.context, [s for s in group if s.reports], self.now)
+            for one, group in zip(self.settlements, self.others, strict=True)
+        ]
+        ours = [one.context.lane_id for one in self.settlements]
+        failure.store([message for few in reports for message in few], ours)
+        notes: dict[int, Note] = {}
+        for one, few, group, dsns in zip(
+            self.settlements, taken, self.others, reports, strict=True
+        ):
+            self.summaries.append(summary(len(few) - len(group), group, len(dsns)))
+            if few:
+                lane = one.context.lane_id
+                notes[lane] = note_of(one.context, few, group, self.now, notes.get(lane))
+        return list(notes.values())
 
 
-def count(done: Sequence[Settled]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for one in done:
+def plain(result: Result) -> bool:
+    """A delivery of which there is nothing more to say."""
+    return result.outcome == "delivered" and not result.bounce_class
+
+
+def mark_delivered(done: Sequence[tuple[int, str]], now: int) -> None:
+    """Make claimed recipients delivered; (recipient id, reply)."""
+    if not done:
+        return
+    if is_postgresql():
+        source = "unnest(%s::bigint[], %s::text[]) AS v(id, reply)"
+        values: list[object] = [[rid for rid, _ in done], [reply for _, reply in done]]
+    else:
+        parts = "value ->> 0 AS id, value ->> 1 AS reply"
+        source, values = f"(SELECT {parts} FROM json_each(%s)) AS v", [orjson.dumps(done).decode()]  # noqa: S608
+    rows(
+        "UPDATE spool_recipient SET state = 'delivered', attempts = attempts + 1, "  # noqa: S608
+        "next_attempt_at = NULL, claim_token = NULL, last_reply = v.reply, bounce_class = '', "
+        f"updated_at = %s FROM {source} WHERE spool_recipient.id = v.id AND state = 'claimed'",
+        [now, *values],
+    )
+
+
+def summary(delivered: int, others: Sequence[Settled], dsns: int) -> Summary:
+    """What became of one batch."""
+    totals = {str(State.DELIVERED): delivered} if delivered else {}
+    for one in others:
         totals[one.label] = totals.get(one.label, 0) + 1
-    return totals
+    due = [one.next_attempt_at for one in others if one.next_attempt_at is not None]
+    return Summary(delivered + len(others), totals, min(due, default=None), dsns)
+
+
+def note_of(
+    context: Context, few: Sequence[tuple[Result, Held]], others: Sequence[Settled], now: int,
+    before: Note | None,
+) -> Note:  # fmt: skip
+    """What the lane has to know: what waits on, and the site's last word for the queue page."""
+    due = [one.next_attempt_at for one in others if one.next_attempt_at is not None]
+    said = next((r.reply for r, _ in reversed(few) if r.attempted and r.reply), None)
+    why = next((r.reply for r, _ in few if not r.attempted), "")
+    if before is not None:  # another batch of the lane: the later one has the last word
+        due += [] if before.due_at is None else [before.due_at]
+        said = before.last_reply if said is None else said
+    return Note(
+        context.lane_id,
+        due_at=min(due, default=None),
+        site=context.site or None,
+        last_reply=None if said is None else said[:500],
+        last_reply_at=None if said is None else now,
+        hold_reason=why[:200],
+        window=context.window,
+    )

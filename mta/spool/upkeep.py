@@ -13,9 +13,10 @@ from mta.events import outbox
 from mta.policy import lifecycle
 from mta.policy.lifecycle import State
 from mta.spool import failure
+from mta.spool.held import owned_where
 from mta.spool.models import IdempotencyKey, Message, Recipient
 from mta.spool.result import Context, Owned, Result, Settled
-from mta.spool.settle import RECIPIENT_COLUMNS, owned_where
+from mta.spool.settle import RECIPIENT_COLUMNS
 from mta.spool.streams import StreamFacts, stream_facts
 from mta.storage import bulk
 from mta.storage.fields import now_ms, to_ms

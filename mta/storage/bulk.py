@@ -96,6 +96,6 @@ def update(
 def numbers(column: str, values: Sequence[int]) -> tuple[str, list[Any]]:
     """A condition 'column is one of these' that is one prepared shape whatever their number."""
     if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)", [list(values)]
+        return f"{column} = ANY(%s::bigint[])", [list(values)]
     # The values are integers, so they can stand in the text: SQLite limits parameters, not text.
     return f"{column} IN ({','.join(str(int(value)) for value in values)})", []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -69,6 +70,17 @@ class InstantField(IntegerBase):
     def formfield(self, **kwargs: Any) -> forms.Field | None:
         kwargs.setdefault("form_class", forms.DateTimeField)
         return models.Field.formfield(self, **kwargs)
+
+
+class RowIdField(IntegerBase):
+    """A 64-bit primary key that its maker sets.
+
+    Where the type is INTEGER, SQLite keeps the row under it; under BIGINT it keeps a second tree
+    from key to row, and every look-up goes through both.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
 
 
 class EncryptedField(BinaryBase):

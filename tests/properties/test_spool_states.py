@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mta.spool import claim, settle, upkeep
+from mta.spool import claim, models, settle, upkeep
 from mta.spool.claim import Claim
 from mta.spool.models import Lane, Message, Recipient
 from mta.storage.fields import from_ms
@@ -88,13 +88,14 @@ class Spool(RuleBasedStateMachine):
     @rule(held=claims)
     def renew(self, held: Claim) -> None:
         still = self.open.get(held.token, set())
-        expected = {held.token: len(still)} if still else {}
+        expected = {held.token} if still else set()
         assert claim.renew([held.token], seconds=60) == expected
+        assert claim.held([held.token]) == expected
 
     @rule(held=claims)
     def lose(self, held: Claim) -> None:
         """The worker hangs; the sweep returns its claim."""
-        Recipient.objects.filter(claim_token=held.token).update(claimed_until=from_ms(1))
+        models.Claim.objects.filter(token=held.token).update(ends_at=from_ms(1))
         assert claim.return_expired() == len(self.open.pop(held.token, set()))
 
     @rule()

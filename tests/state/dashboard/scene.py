@@ -12,7 +12,7 @@ from django.utils import timezone
 from mta.events.models import Event
 from mta.policy.lifecycle import WAITING, State
 from mta.spool.ids import new_id
-from mta.spool.models import Attempt, Body, Lane, Message, Recipient
+from mta.spool.models import Attempt, Body, Claim, Lane, Message, Recipient
 from mta.tenants.models import Stream
 
 
@@ -54,8 +54,9 @@ def recipient(of: Message, address: str, state: str = "scheduled", **values: Any
     if state in WAITING:
         values.setdefault("next_attempt_at", timezone.now())
     if state == State.CLAIMED:
-        values.setdefault("claim_token", 1)
-        values.setdefault("claimed_until", timezone.now() + timedelta(minutes=2))
+        values.setdefault("claim_token", new_id())
+        ends_at: Any = timezone.now() + timedelta(minutes=2)
+        Claim.objects.create(token=values["claim_token"], lane=queue, ends_at=ends_at)
     return Recipient.objects.create(
         **{
             "id": new_id(),

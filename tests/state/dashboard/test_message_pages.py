@@ -16,6 +16,7 @@ from dashboard.pages import messages
 from mta.egress.models import Suspension
 from mta.mail import ids
 from mta.policy.lifecycle import FINAL
+from mta.spool.models import Claim, Recipient
 from mta.suppression.models import Suppression
 from tests.cast import Cast
 from tests.state.dashboard import scene
@@ -125,7 +126,8 @@ def test_every_state_has_its_sentence(acme: Cast) -> None:
     assert "send_at" in why("scheduled", next_attempt_at=later)
     assert "Attempt 2 failed" in why("deferred", attempts=2, next_attempt_at=later)
     assert "under way" in why("claimed")
-    assert "is gone" in why("claimed", claimed_until=now - timedelta(minutes=1))
+    Claim.objects.update(ends_at=now - timedelta(minutes=1))
+    assert "is gone" in reasons.outlook(Recipient.objects.get(state="claimed"), now).why
     assert "until somebody releases" in why("held")
     for state in FINAL:
         assert why(state) == reasons.FINAL_WORDS[state]

@@ -82,7 +82,7 @@ def make_due() -> None:
     """Let time pass: everything that waits is due now."""
     now = now_ms()
     Recipient.objects.filter(state__in=["scheduled", "deferred"]).update(next_attempt_at=now - 1)
-    Lane.objects.filter(due_at__isnull=False).update(due_at=now - 1)
+    Lane.objects.filter(due_at__isnull=False).update(due_at=now - 1, earliest_at=now - 1)
 
 
 def row(recipient_id: int) -> Recipient:
@@ -114,6 +114,18 @@ def broken() -> list[str]:
             f"SELECT r.id FROM spool_recipient r WHERE r.state NOT IN {FINAL} AND EXISTS (SELECT 1 "
             "FROM events_event e WHERE e.recipient_id = r.id AND e.kind IN ('delivery', 'bounce', "
             "'expiration', 'suppression', 'admin_bounce'))"
+        ),
+        "is claimed and its claim is not there": (
+            "SELECT id FROM spool_recipient WHERE state = 'claimed' "
+            "AND claim_token NOT IN (SELECT token FROM spool_claim)"
+        ),
+        "is the token of a claim that holds nothing": (
+            "SELECT token FROM spool_claim WHERE token NOT IN "
+            "(SELECT claim_token FROM spool_recipient WHERE state = 'claimed')"
+        ),
+        "waits where no claim looks": (
+            "SELECT r.id FROM spool_recipient r JOIN spool_lane l ON l.id = r.lane_id "
+            "WHERE r.state IN ('scheduled', 'deferred') AND l.earliest_at > r.next_attempt_at"
         ),
         "has another number of attempts than its history": (
             "SELECT r.id FROM spool_recipient r WHERE r.attempts <> (SELECT count(*) "

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from mta.spool import claim, settle
 from mta.spool.inject import inject
+from mta.spool.take import take
 from mta.storage import transactions
 from tests.cast import Cast
 from tests.services.processes import wait_until
@@ -55,8 +56,7 @@ def test_a_settlement_beside_a_claim_arms_the_lane(cast: Cast, tmp_path: Path) -
 
     def claimer() -> None:
         with transaction.atomic():
-            held = claim._claim(lane_id, 10, 77, 60)
-            assert held is not None
+            (held,) = take([claim.Want(lane_id, 10, 77)], 60)
             assert len(held.recipient_ids) == 1
             claimed.set()
             wait_until(waits_for_a_lock, 20, "the settlement waits for the lane")
