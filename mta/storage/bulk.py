@@ -6,6 +6,7 @@ rest of the system uses the ORM. Values are what the column stores: milliseconds
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ Row = Sequence[Any]
 def insert(
     model: type[models.Model], columns: Sequence[str], rows: Sequence[Row], *, conflict: str = ""
 ) -> None:
-    """Insert rows; COPY on PostgreSQL, executemany on SQLite. IntegrityError as usual.
+    """Insert rows; COPY on PostgreSQL, many a statement on SQLite. IntegrityError as usual.
 
     `conflict` is what follows ON CONFLICT, such as '("digest") DO NOTHING'.
     COPY is the cheapest from 5 rows on (20 rows of 14 columns: 13 us of both sides a row; arrays
@@ -35,9 +36,30 @@ def insert(
                 for row in rows:
                     copy.write_row(row)
             return
-        marks = ", ".join(["%s"] * len(columns))
         last = f" ON CONFLICT {conflict}" if conflict else ""
-        cursor.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks}){last}', rows)  # noqa: S608
+        if connection.vendor == "postgresql":
+            marks = ", ".join(["%s"] * len(columns))
+            cursor.executemany(f'INSERT INTO "{table}" ({names}) VALUES ({marks}){last}', rows)  # noqa: S608
+            return
+        insert_many(cursor, f'INSERT INTO "{table}" ({names}) VALUES ', last, rows)  # noqa: S608
+
+
+def insert_many(cursor: Any, head: str, last: str, rows: Sequence[Row]) -> None:
+    """SQLite: many rows a statement. One row each cost 4.0 us, of which half is the statement.
+
+    Parts have few sizes, so their statements stay prepared; the marks are SQLite's own, for Django
+    would look for its marks in every text.
+    """
+    marks = f"({', '.join('?' * len(rows[0]))})"
+    done = 0
+    with connection.wrap_database_errors:
+        for size in (100, 10, 1):
+            statement = f"{head}{', '.join([marks] * size)}{last}"
+            while len(rows) - done >= size:
+                part = rows[done : done + size]
+                values = [value for row in part for value in row]
+                sqlite3.Cursor.execute(cursor.cursor, statement, values)
+                done += size
 
 
 def column_type(model: type[models.Model], column: str) -> str:
