@@ -43,6 +43,7 @@ def common(chosen: Options, stack: Stack, sink: Sink) -> dict[str, Any]:
     """Conditions that every bench tells."""
     return {
         **conditions.machine(),
+        "command": chosen.command,
         "durable": stack.durability(),
         "sink": sink.name,
         "signatures": stack.signatures(),

@@ -74,6 +74,8 @@ class Options:
     domains: int
     #: Everything, at the sizes that the goals speak of.
     whole: bool
+    #: How a person asks for the same.
+    command: str = "make bench"
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Options:
@@ -103,7 +105,16 @@ def read(environment: Mapping[str, str] = os.environ) -> Options:
             for one in VARIABLES
             if one.name not in {"N", "PEER_N", "QUIET"}
         ),
+        command=command(environment),
     )
+
+
+def command(environment: Mapping[str, str]) -> str:
+    """With the variables that are set."""
+    given = [
+        f"{one.name}={environment[one.name]}" for one in VARIABLES if environment.get(one.name)
+    ]
+    return " ".join(["make bench", *given])
 
 
 def value(environment: Mapping[str, str], variable: Variable) -> str:

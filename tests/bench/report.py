@@ -162,7 +162,7 @@ def figures(lines: Sequence[Line]) -> list[str]:
         "",
         *(others if len(others) > 2 else ()),
         *([""] if len(others) > 2 else ()),
-        f"`make bench` on {said['cores']} cores ({said['processor']}), injector and sink on the "
+        f"`{said.get('command', 'make bench')}` on {said['cores']} cores ({said['processor']}), injector and sink on the "
         "same cores, durable commits",
         f"on; Mailmill signs each message with {said.get('signatures', 'RSA and Ed25519')}, the "
         "peer with RSA-2048.",

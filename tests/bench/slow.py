@@ -93,12 +93,12 @@ class Watch:
             return
         self.looks_at = now + 1
         number = self.sink.connections()
-        self.open_at_sink = max(self.open_at_sink, number)
         if number >= FULL * self.connections:
             self.held[1:] = [(now, sum(self.worker.cpu_times()[:2]))]
+        if number and number >= FULL * self.open_at_sink:
             self.most = max(self.most, resident(self.worker))
-            if self.open_at_worker < self.connections:
-                self.open_at_worker = max(self.open_at_worker, self.established())
+            self.open_at_sink = max(self.open_at_sink, number)
+            self.open_at_worker = max(self.open_at_worker, self.established())
 
     def established(self) -> int:
         """Connections to the sink's port that the worker itself holds."""

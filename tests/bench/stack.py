@@ -21,6 +21,7 @@ from mta.supervise.stack import STAGES, Place, programs
 from tests.bench.conditions import key_kind
 from tests.bench.options import ROOT
 from tests.bench.ports import free_ports, listens
+from tests.bench.progress import say
 from tests.bench.sink import Sink
 from tests.services.postgres import Postgres
 from tests.services.processes import ChildProcess, wait_until
@@ -41,6 +42,8 @@ NO_LIMITS = {
 }
 
 
+#: Shown of a log when a benchmark fails.
+LOG_LINES = 30
 #: Seconds that batches under way get before a paused dispatch is let go on for a moment.
 PAUSE_SECONDS = 2.0
 
@@ -97,7 +100,16 @@ class Stack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, Exception):
+            self.tell_errors()
         self.stop()
+
+    def tell_errors(self) -> None:
+        """The end of every log that has an error in it."""
+        for name, child in self.children.items():
+            log = child.log()
+            if any(word in log for word in ("Traceback", "ERROR")):
+                say(f"log of {name}:\n" + "\n".join(log.splitlines()[-LOG_LINES:]))
 
     @property
     def url(self) -> str:

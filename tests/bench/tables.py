@@ -28,8 +28,8 @@ def shown(value: float | None, unit: str = "", digits: int = 0) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Rows:
     """Markdown; the first `left` columns are words, the others numbers."""
     marks = ["---"] * left + ["---:"] * (len(heads) - left)
-    lines = [heads, marks, *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
+    head, *body = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
+    return [head, f"|{'|'.join(marks)}|", *body]
 
 
 def goals(lines: Sequence[Line]) -> Rows:

@@ -29,6 +29,8 @@ from tests.bench.stack import Stack
 from tests.bench.stamping_sink import StampingSink
 
 EACH = 10
+#: Kinds of process that a connection costs something: sockets and leases.
+OPENING = ("deliver", "valkey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,6 @@ def run(backend: str, chosen: Options, folder: Path) -> Line:
     }
     tail = parts["tail"]
     costs = {name: total(part.cost.per_message()) for name, part in parts.items()}
-    opening = costs["one_domain_10_a_connection"] - costs["one_domain"]
     return line.made(
         "tail", backend, tail.said,
         lost=sum(part.tally.lost for part in parts.values()),
@@ -72,9 +73,18 @@ def run(backend: str, chosen: Options, folder: Path) -> Line:
         peak_rss_mb=tail.peak_rss_mb,
         cpu_ratio=round(costs["tail"] / costs["one_domain"], 2),
         cpu_ratio_same_connections=round(costs["tail"] / costs["one_domain_10_a_connection"], 2),
-        connection_ms=round(opening * EACH, 3),
+        connection_ms=connection_cost(parts["one_domain"], parts["one_domain_10_a_connection"]),
         parts={name: part.told() for name, part in parts.items()},
     )  # fmt: skip
+
+
+def connection_cost(few: Part, many: Part) -> float | None:
+    """CPU milliseconds of one more connection, in the processes that it costs something."""
+    more = many.connections - few.connections
+    if more <= 0:
+        return None
+    seconds = [sum(part.cost.seconds.get(kind, 0.0) for kind in OPENING) for part in (few, many)]
+    return round((seconds[1] - seconds[0]) * 1000 / more, 3)
 
 
 def drain(

@@ -18,6 +18,7 @@ def test_one_bench_can_be_run_alone_and_small() -> None:
     chosen = read({"BENCH": "campaign", "BACKEND": "sqlite", "N": "300"})
     assert (chosen.benches, chosen.backends) == (("campaign",), ("sqlite",))
     assert (chosen.count, chosen.peer_count) == (300, 300)
+    assert chosen.command == "make bench BENCH=campaign BACKEND=sqlite N=300"
     assert not chosen.whole
 
 

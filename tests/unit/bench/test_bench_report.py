@@ -165,7 +165,7 @@ def test_a_picture_of_nothing_is_refused_and_one_of_zero_is_not() -> None:
 
 
 def test_a_table_puts_words_left_and_numbers_right() -> None:
-    assert table(["a", "b"], [["x", "1"]]) == ["| a | b |", "| --- | ---: |", "| x | 1 |"]
+    assert table(["a", "b"], [["x", "1"]]) == ["| a | b |", "|---|---:|", "| x | 1 |"]
 
 
 def test_lines_of_the_last_run_are_found_by_name(tmp_path: Path) -> None:
