@@ -2,7 +2,8 @@
 
 Rule 1: nothing a sender or a recipient's values hold can start a header field or a body part.
 Rule 2: the same arguments give the same bytes; boundaries come from the Message-ID.
-Rule 3: what recipients share is encoded once, when the Composer is made.
+Rule 3: what recipients share is encoded once: fixed parts when the Composer is made, the rest when
+        it turns out to serve many (mould.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ _STRUCTURED = frozenset(
 )  # fmt: skip
 #: A mould costs what three renderings do; a message to one person is rendered twice.
 _WORTH_CASTING = 3
+_CAST_OCTETS = 100_000  # with more attached, copying is what costs, and a mould is a copy
 _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +62,6 @@ class Composer:
         self._mixed = [
             _attached(item) for item in spec.attachments if not (item.content_id and self._related)
         ]
-
         self._asked = 0
         self._mould: Mould | None = None
 
@@ -70,8 +71,8 @@ class Composer:
         """The message for one recipient, in wire form.
 
         `to` is `Name <a@b>` or `a@b`; `message_id` comes without angle brackets. A header of the
-        Spec that renders empty is left out. Raises
-        TemplateError, whose field says where and whose variable is the one without a value.
+        Spec that renders empty is left out. Raises TemplateError, whose field says where and whose
+        variable is the one without a value. 6 us for 2.4 KB of plain templates, 18 by the long way.
         """
         mould = self._mould if self._asked >= _WORTH_CASTING else self._cast()
         if mould is not None:
@@ -83,9 +84,10 @@ class Composer:
         )
 
     def check(self, substitutions: Mapping[str, Any]) -> int:
-        """More octets than the message of these substitutions can have, or exactly as many.
+        """A number of octets that the message of these substitutions does not pass.
 
-        Raises the TemplateError that `render` would raise for them and an address without a name.
+        Raises the TemplateError that `render` would raise for them and any address without a name.
+        0.6 us for plain templates, else a whole rendering.
         """
         mould = self._mould if self._asked >= _WORTH_CASTING else self._cast()
         bound = mould.bound(substitutions) if mould is not None else None
@@ -147,6 +149,8 @@ class Composer:
             content = self._content(
                 SEED, None if text is None else TEXT, None if html is None else HTML
             )
+            if len(content) > _CAST_OCTETS:
+                return None
             with suppress(Unfit):
                 self._mould = Mould(self._from, cast, text, html, content)
         return self._mould

@@ -1,6 +1,7 @@
 """Header values and bodies in their wire encodings, read back by the standard library."""
 
 import quopri
+from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -133,3 +134,14 @@ def test_everything_else_is_quoted_printable(wire: bytes) -> None:
 
 def test_base64_lines() -> None:
     assert mime.base64_lines(b"x" * 60) == b"eHh4" * 19 + b"\r\n" + b"eHh4" + b"\r\n"
+
+
+def test_date_row_is_of_its_own_zone() -> None:
+    west = datetime(2026, 11, 20, 23, 5, 6, tzinfo=timezone(timedelta(hours=-5)))
+    for date, row in (
+        (west.astimezone(UTC), "Date: Sat, 21 Nov 2026 04:05:06 +0000"),
+        (west, "Date: Fri, 20 Nov 2026 23:05:06 -0500"),
+        (west.astimezone(UTC), "Date: Sat, 21 Nov 2026 04:05:06 +0000"),
+        (west.astimezone(UTC) + timedelta(seconds=1), "Date: Sat, 21 Nov 2026 04:05:07 +0000"),
+    ):
+        assert mime.date_row(date) == row
