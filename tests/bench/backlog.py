@@ -102,8 +102,13 @@ class Backlog:
     def fill(self, crowd: Crowd, *options: str) -> float:
         """Hand in what shall wait; how many a second went in."""
         started_at = time.monotonic()
-        self.campaign(crowd, *FILL, *options).run()
-        self.meter.look()
+        injector = self.campaign(crowd, *FILL, *options)
+        injector.prepare()
+        injector.go()
+        while not injector.ended:
+            self.meter.look()
+            time.sleep(0.2)
+        injector.finish()
         return round(crowd.count / (time.monotonic() - started_at), 1)
 
     def all_due(self) -> dict[str, Any]:

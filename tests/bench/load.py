@@ -70,6 +70,13 @@ class Load:
             raise AssertionError(f"{self.argv} ended with {self.process.returncode}")
         return printed, used.ru_utime + used.ru_stime
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is through with its work."""
+        assert self.process is not None
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT  # its CPU time is asked for later
+        return os.waitid(os.P_PID, self.process.pid, how) is not None
+
     def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()

@@ -156,15 +156,15 @@ def figures(lines: Sequence[Line]) -> list[str]:
     ]  # fmt: skip
     others = goals([line for line in lines if line["bench"] not in BESIDE_PEER])
     said = lines[0]["conditions"]
+    command = said.get("command", "make bench")
     heads = ["bench", "messages/s", "Postfix + OpenDKIM, same run", "ratio", "lost, doubled"]
     return [
         *table(heads, beside),
         "",
         *(others if len(others) > 2 else ()),
         *([""] if len(others) > 2 else ()),
-        f"`{said.get('command', 'make bench')}` on {said['cores']} cores ({said['processor']}), injector and sink on the "
-        "same cores, durable commits",
-        f"on; Mailmill signs each message with {said.get('signatures', 'RSA and Ed25519')}, the "
-        "peer with RSA-2048.",
+        f"`{command}` on {said['cores']} cores ({said['processor']}),",
+        "injector and sink on the same cores, durable commits on; Mailmill signs each message with",
+        f"{said.get('signatures', 'RSA and Ed25519')}, the peer with RSA-2048.",
         "[Performance](docs/reference/performance.md) has the CPU by process and all conditions.",
     ]
