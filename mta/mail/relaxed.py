@@ -31,7 +31,7 @@ def signed_fields(head: bytes) -> tuple[bytes, bytes]:
 
     `head` is a header section in wire form (headers.py); it must have a From field.
     """
-    if b"\r\n " in head or b"\r\n\t" in head:
+    if _holds(head, b"\r\n ") or _holds(head, b"\r\n\t"):
         head = head.replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")
     if b"\t" in head or _holds(head, b"  "):
         head = _single_blanks(head)
@@ -42,10 +42,10 @@ def signed_fields(head: bytes) -> tuple[bytes, bytes]:
         name = _signed_name(spelled)
         if name and colon:
             names.append(name)
-            canonical.append(b"%b:%b\r\n" % (name, value.strip(b" ")))
+            canonical.append(name + b":" + value.strip(b" "))
     if b"from" not in names:
         raise ValueError("a message without a From field cannot be signed (RFC 6376 5.4)")
-    return _listing(tuple(names)), b"".join(canonical)
+    return _listing(tuple(names)), b"\r\n".join(canonical) + b"\r\n"
 
 
 @lru_cache(maxsize=1024)
