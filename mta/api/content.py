@@ -10,6 +10,8 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any
 
+from django.conf import settings
+
 from mta.api.problems import Problem, invalid
 from mta.api.recipients import Check
 from mta.api.submission import check_size
@@ -61,16 +63,18 @@ def built(values: Mapping[str, Any], now: datetime) -> Content:
 
 
 class Trial:
-    """Renders a Spec for one recipient after another, to see that it can be done."""
+    """Tries a Spec for one recipient after another, to see that it can be rendered and sent."""
 
     def __init__(self, spec: Spec, now: datetime) -> None:
         """TemplateError when a template cannot be compiled."""
         # Attachments are the same for all: they are composed once, to know their size.
         self.composer = Composer(dataclasses.replace(spec, attachments=()))
-        self.attached = sum(len(one.content) for one in spec.attachments) * 78 // 57
+        attached = sum(len(one.content) for one in spec.attachments) * 78 // 57
         if spec.attachments:
             Composer(spec)
         self.now = now
+        self.attached = attached
+        self.room = settings.MAILMILL.max_message_bytes - attached
         self.plain_checked = False
 
     def __call__(self, substitutions: Mapping[str, Any]) -> None:
@@ -78,10 +82,11 @@ class Trial:
             if self.plain_checked:  # the same for everybody without substitutions
                 return
             self.plain_checked = True
-        wire = self.composer.render(
-            to=ANYBODY, substitutions=substitutions, date=self.now, message_id="0@invalid"
-        )
-        check_size(len(wire) + self.attached)
+        if self.composer.check(substitutions) > self.room:  # no more than a bound: look closely
+            wire = self.composer.render(
+                to=ANYBODY, substitutions=substitutions, date=self.now, message_id="0@invalid"
+            )
+            check_size(len(wire) + self.attached)
 
 
 def raw(name: str, given: bytes, message_id: int, now: datetime) -> Content:

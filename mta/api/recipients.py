@@ -21,7 +21,7 @@ MEMBERS = frozenset({"to", "substitutions", "metadata"})
 MAX_ERRORS = 20
 NOTHING: dict[str, Any] = {}
 
-#: Renders the message for one recipient's substitutions; TemplateError when that fails.
+#: Tries the message for one recipient's substitutions; TemplateError when it cannot be rendered.
 Check = Callable[[Mapping[str, Any]], object]
 
 
@@ -47,15 +47,16 @@ def read(items: list[Any], check: Check | None) -> Read:
     """Recipients of a request; `check` is None when the content takes no substitutions."""
     found = Read()
     accept = found.accepted.append
+    templated = check is not None
     for index, item in enumerate(items):
-        if type(item) is not dict or type(item.get("to")) is not str or len(item) > 1:
-            if fault(found, index, item, check is not None):
+        if is_simple(item, templated):
+            substitutions, metadata = item.get("substitutions"), None
+        else:
+            if fault(found, index, item, templated):
                 if len(found.errors) >= MAX_ERRORS:
                     break
                 continue
             substitutions, metadata = item.get("substitutions"), item.get("metadata")
-        else:
-            substitutions = metadata = None
         to = item["to"]
         try:
             address = parse_address(to)
@@ -75,6 +76,15 @@ def read(items: list[Any], check: Check | None) -> Read:
                 continue
         accept(NewRecipient(address, substitutions, metadata))
     return found
+
+
+def is_simple(item: Any, templated: bool) -> bool:
+    """Whether it is the shape that nearly all have, an address with or without substitutions."""
+    if type(item) is not dict or type(item.get("to")) is not str:
+        return False
+    if len(item) == 1:
+        return True
+    return templated and len(item) == 2 and type(item.get("substitutions")) is dict
 
 
 def fault(found: Read, index: int, item: Any, templated: bool) -> bool:

@@ -246,6 +246,10 @@ def test_too_large_a_message_is_413(
     }
     program.call("POST", "messages", raw, expect=413)
     assert not Message.objects.exists()
+    # What might be too large is looked at closely, in the forms of the first and of many.
+    for text in ("x" * 60_000, "{{ name }}" + "é" * 10_000):
+        to = [{"to": f"{n}@b.example", "substitutions": {"name": "N"}} for n in range(5)]
+        program.call("POST", "messages", message(text=text, html="", recipients=to), expect=202)
 
 
 def test_more_than_10000_recipients_are_refused(program: Program) -> None:
