@@ -96,6 +96,30 @@ def test_who_waited_first_is_served_first_by_one_poller(cast: Cast, worker: Work
     assert len(asked) < 20, "one question serves all that wait"
 
 
+def test_patience_ends_only_when_the_path_is_known_to_be_full(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessor, "PATIENCE", 0.01)
+    where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
+    acquire, answer = worker.limits.acquire, threading.Event()
+
+    def slow(slots: Sequence[Slot]) -> str:
+        answer.wait(10)
+        return acquire(slots)
+
+    monkeypatch.setattr(worker.limits, "acquire", slow)
+
+    async def wait_long() -> object:
+        waiter = asyncio.ensure_future(worker.connector.get(where))
+        done, _ = await asyncio.wait({waiter}, timeout=0.1)
+        assert not done, "Redis has not said that the path is full"
+        answer.set()
+        return await waiter
+
+    assert isinstance(worker.loop.run(wait_long()), Connection)
+    assert refused(worker, where).stage == "limit"
+
+
 def test_a_lease_that_comes_back_is_used_at_once(
     cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
