@@ -5,6 +5,8 @@ Rule 1: tenants take turns; within a tenant transactional lanes go first, then t
 Rule 2: a batch needs a place among all batches and among those of its domain; a domain that has
         none left is skipped until one of its batches settles, which nudges.
 Rule 3: a claim whose batch could not be published is given back.
+Rule 4: an idle lane starts at once. While the system is busy, a lane whose last batch was small
+        waits a moment for more to come: what a batch costs is shared by few otherwise.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import logging
 import signal
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 import redis
 from django.db import Error as DatabaseError
@@ -23,18 +26,22 @@ from mta.delivery.batch import Batch
 from mta.delivery.judge import free, slots
 from mta.egress.sources import suspended
 from mta.spool import claim, due
+from mta.spool.claim import Claim, Want
 from mta.spool.due import DueLane
-from mta.spool.settle import Summary
 from mta.spool.streams import stream_facts
 from mta.storage.fields import now_ms
 from tasks import pipeline
+from tasks.convoys import convoys
+from tasks.pacing import Pacing
 
 log = logging.getLogger(__name__)
 #: Longest sleep: a nudge that got lost costs at most this, seconds.
 LONGEST_SLEEP = 5.0
-#: Lanes read for one tenant in one round, and batches published in one round trip.
-LANES_A_TURN = 20
-BATCHES_A_ROUND = 16
+#: Lanes read for one tenant in one round, and claims made in one transaction.
+LANES_A_TURN = 64
+CLAIMS_A_ROUND = 64
+#: Claims of one lane in one round, when it was seen to have more than one batch holds.
+CLAIMS_A_LANE = 8
 #: A suspended lane is looked at again after this, milliseconds; resuming arms it at once.
 SUSPENDED_MS = 60_000
 
@@ -46,8 +53,7 @@ class Dispatcher:
         self.config = wiring.config()
         self.limits = wiring.limits()
         self.stopping = threading.Event()
-        #: What ended the last round early; raised once its batches are on their way.
-        self.failure: Exception | None = None
+        self.pacing = Pacing()
 
     def run(self) -> None:
         """Dispatch until SIGTERM or SIGINT."""
@@ -57,6 +63,7 @@ class Dispatcher:
         while not self.stopping.is_set():
             try:
                 self.round()
+                self.stopping.wait(self.pacing.rest())
                 wiring.nudge().wait(self.pause())
             except (DatabaseError, redis.RedisError, pipeline.NotPublished) as error:
                 log.warning("dispatch pauses: %s: %s", type(error).__name__, error)
@@ -69,10 +76,11 @@ class Dispatcher:
         threading.Thread(target=wiring.nudge().ring, daemon=True).start()
 
     def pause(self) -> float:
-        """Seconds until something is due by the clock."""
+        """Seconds until something is due by the clock, or a lane has waited long enough."""
         now = now_ms()
         at = due.next_due_at(now)
-        return LONGEST_SLEEP if at is None else min(LONGEST_SLEEP, max(0.001, (at - now) / 1000))
+        by_clock = LONGEST_SLEEP if at is None else max(0.001, (at - now) / 1000)
+        return min(LONGEST_SLEEP, by_clock, self.pacing.next_release())
 
     def round(self) -> int:
         """Start every batch that may start now; returns how many."""
@@ -80,92 +88,101 @@ class Dispatcher:
         full: set[str] = set()
         while not self.stopping.is_set():
             batches = self.fill(full)
-            if batches:
-                self.publish(batches)
-            if self.failure is not None:
-                raise self.failure
             if not batches:
-                return started
+                break
+            self.publish(batches)
             started += len(batches)
         return started
 
     def fill(self, full: set[str]) -> list[Batch]:
-        """Up to BATCHES_A_ROUND claimed batches, tenants in turn; adds domains without room."""
+        """Claimed batches, at most CLAIMS_A_ROUND; adds domains without room to `full`."""
+        wants: dict[int, DueLane] = {}
+        groups = []
+        for lane in self.in_turn(full):
+            token = claim.new_token()
+            wants[token] = lane
+            groups.append(slots(token, lane.domain))
+            if len(wants) == CLAIMS_A_ROUND:
+                break
+        refused = dict(zip(wants, self.limits.acquire_each(groups), strict=True))
+        for token, key in refused.items():
+            if key and not key.endswith("batches"):
+                full.add(wants[token].domain)
+        admitted = {token: lane for token, lane in wants.items() if not refused[token]}
+        taken = self.claimed(admitted)
+        return [batch_of(admitted[token], found) for token, found in taken.items()]
+
+    def in_turn(self, full: set[str]) -> Iterator[DueLane]:
+        """Due lanes that may start a batch, tenants in turn; a lane with much to do comes again."""
         now = now_ms()
+        self.pacing.waiting.clear()
         turns: deque[deque[DueLane]] = deque()
         for tenant in due.tenants_due(now):
             lanes = due.lanes_due(tenant, now, skip_domains=full, limit=LANES_A_TURN)
             if lanes:
                 turns.append(deque(lanes))
-        batches: list[Batch] = []
-        self.failure = None
-        while turns and len(batches) < BATCHES_A_ROUND:
+        given: dict[int, int] = {}
+        while turns:
             lanes_of_tenant = turns.popleft()
             lane = lanes_of_tenant.popleft()
+            times = given[lane.id] = given.get(lane.id, 0) + 1
+            if times > 1 or self.may_start(lane):
+                yield lane
+                if times < CLAIMS_A_LANE and self.pacing.has_more(lane.id):
+                    lanes_of_tenant.append(lane)
             if lanes_of_tenant:
                 turns.append(lanes_of_tenant)
-            if lane.domain in full or self.suspended(lane):
-                continue
-            try:
-                room = self.batch_of(lane)
-            except (DatabaseError, redis.RedisError) as error:
-                self.failure = error  # what is claimed already goes its way first
-                break
-            if isinstance(room, Batch):
-                batches.append(room)
-            elif room == "batches":
-                break
-            elif room:
-                full.add(lane.domain)
-        return batches
 
-    def suspended(self, lane: DueLane) -> bool:
-        """Put a lane off that a person has suspended."""
+    def may_start(self, lane: DueLane) -> bool:
+        """Not suspended, and not waiting for more to come."""
         tenant = stream_facts(lane.stream_id).tenant_name
         for scope, keys in (("tenant", (tenant,)), ("site", (lane.domain, lane.site))):
             if suspended(scope, *keys):
                 due.put_off(lane.id, now_ms() + SUSPENDED_MS, f"{scope} suspended")
-                return True
-        return False
+                return False
+        return self.pacing.may_start(lane.id)
 
-    def batch_of(self, lane: DueLane) -> Batch | str:
-        """A claimed batch of the lane; or the slot that is full; or "" when nothing was left."""
-        token = claim.new_token()
-        places = slots(token, lane.domain)
-        refused = self.limits.acquire(places)
-        if refused:
-            return "batches" if refused.endswith("batches") else refused
-        taken = None
+    def claimed(self, admitted: dict[int, DueLane]) -> dict[int, Claim]:
+        """The claims by token; places of lanes that had nothing left are given back."""
+        wants = [Want(lane.id, lane.window, token) for token, lane in admitted.items()]
+        taken: dict[int, Claim] = {}
         try:
-            seconds = self.config.claim_seconds
-            taken = claim.claim(lane.id, lane.window, token=token, seconds=seconds)
+            if wants:
+                found = claim.claim_many(wants, seconds=self.config.claim_seconds)
+                taken = {one.token: one for one in found if one.recipient_ids}
         finally:
-            if taken is None or not taken.recipient_ids:
-                self.limits.release(places)
-        if taken is None or not taken.recipient_ids:
-            return ""
-        return Batch(
-            token=token,
-            lane_id=lane.id,
-            tenant_id=lane.tenant_id,
-            stream_id=lane.stream_id,
-            domain=lane.domain,
-            recipient_ids=taken.recipient_ids,
-            claimed_at=now_ms(),
-            window=lane.window,
-            busy=taken.more and len(taken.recipient_ids) >= lane.window,
-            bound_source_id=taken.source_id,
-        )
+            idle = [t for t in admitted if t not in taken]
+            self.limits.release([s for t in idle for s in slots(t, admitted[t].domain)])
+        for token, one in taken.items():
+            lane = admitted[token]
+            count = len(one.recipient_ids)
+            self.pacing.started(lane.id, count, full=count >= lane.window, more=one.more)
+        return taken
 
     def publish(self, batches: list[Batch]) -> None:
-        """Start the chains; on failure the claims and their places go back, the error is raised."""
+        """Send them off; on failure the claims and their places go back, the error is raised."""
         try:
-            pipeline.start(batches)
+            pipeline.start(convoys(batches))
         except pipeline.NotPublished:
-            for batch in batches:
-                try:
-                    claim.give_back(batch.token)
-                    free(batch, Summary(0))
-                except DatabaseError:  # this claim ends by itself; the others need not
-                    log.warning("claim of a batch that was not published not given back")
+            try:
+                claim.give_back([batch.token for batch in batches])
+            except DatabaseError:  # the claims end by themselves
+                log.warning("claims of batches that were not published not given back")
+            free(batches, [])
             raise
+
+
+def batch_of(lane: DueLane, taken: Claim) -> Batch:
+    return Batch(
+        token=taken.token,
+        lane_id=lane.id,
+        tenant_id=lane.tenant_id,
+        stream_id=lane.stream_id,
+        domain=lane.domain,
+        recipient_ids=taken.recipient_ids,
+        claimed_at=now_ms(),
+        window=lane.window,
+        busy=taken.more and len(taken.recipient_ids) >= lane.window,
+        urgent=lane.priority == 0,
+        bound_source_id=taken.source_id,
+    )

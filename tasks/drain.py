@@ -17,7 +17,6 @@ from kombu.exceptions import OperationalError
 from mta.delivery.batch import Batch
 from mta.delivery.judge import free, judge
 from mta.spool import claim
-from mta.spool.settle import Summary
 from tasks import queues
 from tasks.app import app
 
@@ -42,13 +41,14 @@ def empty() -> dict[str, int]:
     names = [queues.CLASSIFY, queues.RESOLVE, queues.SIGN, *queues.tails(), *queues.site_queues()]
     with app.connection_for_read() as connection:
         for name in names:
-            for values in messages(connection, name):
-                done[settle_or_return(Batch.from_json(values), name)] += 1
+            for convoy in messages(connection, name):
+                batches = [Batch.from_json(values) for values in convoy]
+                done[settle_or_return(batches, name)] += len(batches)
     return done
 
 
-def messages(connection: Connection, name: str) -> list[dict[str, Any]]:
-    """Batches in a queue, taken off it."""
+def messages(connection: Connection, name: str) -> list[list[dict[str, Any]]]:
+    """Convoys in a queue, taken off it."""
     found = []
     channel = connection.channel()
     source = queues.queue(name)(channel)
@@ -58,10 +58,10 @@ def messages(connection: Connection, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def settle_or_return(batch: Batch, name: str) -> str:
+def settle_or_return(batches: list[Batch], name: str) -> str:
     if name == queues.CLASSIFY:
-        judge(batch, random.Random())
+        judge(batches, random.Random())
         return "settled"
-    claim.give_back(batch.token)
-    free(batch, Summary(0))
+    claim.give_back([batch.token for batch in batches])
+    free(batches, [])
     return "returned"

@@ -1,41 +1,70 @@
 """The main path. Read this file, then the four stages in order.
 
-Each stage takes the batch as JSON and returns it with a little more knowledge; Celery hands it to
-the next. What goes wrong on the way costs nothing but time: the claim ends, the batch comes again.
+Rule 1: what travels is a convoy: a list of batches. What a hop costs is shared by all of them.
+Rule 2: each stage works on the list with a little more knowledge and sends it to the next; at
+        deliver the convoys part by site, behind it finished batches form new ones.
+Rule 3: what goes wrong on the way costs nothing but time: the claim ends, the batch comes again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
-from celery import chain
 from kombu.exceptions import OperationalError
 
 from mta.delivery.batch import Batch
+from tasks import queues
 from tasks.app import app
-from tasks.stages.classify import classify
-from tasks.stages.deliver import deliver
-from tasks.stages.resolve import resolve
-from tasks.stages.sign import sign
+
+#: Which stage comes behind which.
+NEXT = {"resolve": "sign", "sign": "deliver", "deliver": "classify"}
 
 
 class NotPublished(Exception):
     """The broker did not take the batches; their claims can be given back."""
 
 
-def start(batches: Sequence[Batch]) -> None:
-    """Send batches on their way, all in one round trip to the broker.
+def start(convoys: Iterable[Sequence[Batch]]) -> None:
+    """Send convoys on their way, all in one round trip to the broker.
 
     Raises NotPublished; some may have been published all the same, which fencing makes harmless.
     """
+    send("resolve", convoys)
+
+
+def pass_on(stage: str, batches: Sequence[Batch]) -> None:
+    """Send what `stage` has done to the next one; NotPublished."""
+    following = NEXT[stage]
+    if following != "deliver":
+        send(following, [batches])
+        return
+    by_queue: dict[str, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        by_queue[queues.of_batch(batch)].append(batch)
+    send(following, by_queue.values())
+
+
+def send(stage: str, convoys: Iterable[Sequence[Batch]]) -> None:
+    """Publish one task a convoy."""
     try:
         with app.producer_pool.acquire(block=True) as producer, producer.batch():  # type: ignore[attr-defined]  # newer than the stubs
-            for batch in batches:
-                # What Flower shows instead of the batch; Celery would print 1 KB of it a stage.
-                told = f"{len(batch.recipient_ids)} recipients at {batch.domain}"
-                stages = (resolve.s(batch.to_json()), sign.s(), deliver.s(), classify.s())
-                for stage in stages:
-                    stage.options["argsrepr"] = told
-                chain(*stages).apply_async(producer=producer, ignore_result=True)
+            for convoy in convoys:
+                app.send_task(
+                    stage,
+                    args=([batch.to_json() for batch in convoy],),
+                    argsrepr=told(convoy),
+                    producer=producer,
+                    ignore_result=True,
+                    **queues.bound(queues.of_batch(convoy[0]) if stage == "deliver" else stage),
+                )
     except (OperationalError, OSError) as error:
         raise NotPublished(str(error)) from error
+
+
+def told(convoy: Sequence[Batch]) -> str:
+    """What Flower shows instead of the convoy; Celery would print 1 KB of it a stage."""
+    domains = sorted({batch.domain for batch in convoy})
+    more = f" and {len(domains) - 3} more" if len(domains) > 3 else ""
+    count = sum(len(batch.recipient_ids) for batch in convoy)
+    return f"{count} recipients in {len(convoy)} batches: {', '.join(domains[:3])}{more}"

@@ -16,6 +16,7 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from mta import wiring
+from mta.delivery.batch import Batch
 
 RESOLVE, SIGN, CLASSIFY, UPKEEP = "resolve", "sign", "classify", "upkeep"
 DELIVER = "deliver."
@@ -24,10 +25,10 @@ MOST_SITES = 32
 #: Seconds after its last busy batch until a site's queue is given up.
 SITE_SECONDS = 3600
 SITES_KEY = "mailmill:site-queues"
-#: An answer is remembered this long: busy sites ask for every batch.
-RECENT_SECONDS = 5.0
-MOST_RECENT = 10_000
-_recent: dict[tuple[str, bool], tuple[float, str]] = {}
+#: The list of them is read anew after this, and a busy site asks again after this, seconds.
+RECENT_SECONDS, RENEW_SECONDS = 2.0, 60.0
+_known: dict[str, float] = {}
+_known_at = [float("-inf")]
 
 
 def queue(name: str) -> Queue:
@@ -63,31 +64,40 @@ def tail_queue(site: str) -> str:
 
 def queue_for(site: str, *, big: bool) -> str:
     """The deliver queue of a site; a big one gets its own while there is room."""
-    asked = (site, big)
-    known = _recent.get(asked)
-    if known is not None and known[0] > time.monotonic():
-        return known[1]
-    name = look_up(site, big=big)
-    _recent[asked] = (time.monotonic() + RECENT_SECONDS, name)
-    if len(_recent) > MOST_RECENT:
-        _recent.clear()
+    name = site_queue(site)
+    known = known_queues()
+    stale = known.get(name, float("-inf")) < time.monotonic() - RENEW_SECONDS
+    if big and stale and (name in known or len(known) < MOST_SITES):
+        return ask_for_queue(name) or tail_queue(site)
+    return name if name in known else tail_queue(site)
+
+
+def known_queues() -> dict[str, float]:
+    """Queues of single sites by when this process last asked for them; RECENT_SECONDS old."""
+    if time.monotonic() - _known_at[0] > RECENT_SECONDS:
+        _known_at[0] = time.monotonic()
+        for name in _known.keys() - (found := set(site_queues())):
+            del _known[name]
+        for name in found:
+            _known.setdefault(name, float("-inf"))
+    return _known
+
+
+def ask_for_queue(name: str) -> str:
+    """Have the queue of a busy site for another SITE_SECONDS; "" when there is no room."""
+    client = wiring.redis_client()
+    now = client.time()[0]
+    client.zremrangebyscore(SITES_KEY, 0, now - SITE_SECONDS)
+    if client.zscore(SITES_KEY, name) is None and client.zcard(SITES_KEY) >= MOST_SITES:
+        return ""
+    client.zadd(SITES_KEY, {name: now})
+    _known[name] = time.monotonic()
     return name
 
 
-def look_up(site: str, *, big: bool) -> str:
-    """The work of `queue_for`: four questions to Redis."""
-    client = wiring.redis_client()
-    name = site_queue(site)
-    if big:
-        now = client.time()[0]
-        client.zremrangebyscore(SITES_KEY, 0, now - SITE_SECONDS)
-        known = client.zscore(SITES_KEY, name) is not None
-        if known or client.zcard(SITES_KEY) < MOST_SITES:
-            client.zadd(SITES_KEY, {name: now})
-            return name
-    elif client.zscore(SITES_KEY, name) is not None:
-        return name
-    return tail_queue(site)
+def of_batch(batch: Batch) -> str:
+    """The deliver queue that resolve wrote into the batch."""
+    return (batch.path.queue if batch.path else "") or tail(0)
 
 
 def site_queues() -> list[str]:
@@ -100,15 +110,9 @@ def route(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any],
     task: Any = None, **_: Any,
 ) -> dict[str, Any] | None:  # fmt: skip
-    """Celery's router: the deliver stage goes to the queue that resolve wrote into the batch."""
+    """Celery's router for what names no queue itself: upkeep, and a stage sent by hand."""
     stage = name.partition(".")[0]
-    if name == "deliver":
-        path = args[0]["path"] if args else None
-        wanted = path["queue"] if path else ""
-        return bound(wanted or tail(0))
-    if stage in {RESOLVE, SIGN, CLASSIFY, UPKEEP}:
-        return bound(stage)
-    return None
+    return bound(stage) if stage in {RESOLVE, SIGN, CLASSIFY, UPKEEP} else None
 
 
 def bound(name: str) -> dict[str, Any]:

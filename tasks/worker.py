@@ -20,6 +20,8 @@ from mta.delivery import network
 from tasks import queues
 from tasks.app import app
 from tasks.stages import stage
+from tasks.stages.deliver import FINISHED
+from tasks.stages.resolve import ANSWERED
 
 __all__ = ["app"]
 log = logging.getLogger(__name__)
@@ -33,8 +35,11 @@ def set_up(sender: Any, **_: Any) -> None:
     """Recover what dead workers left, then be ready for batches."""
     try:
         custody = stage.begin(STAGE)
+        if STAGE == "resolve":
+            ANSWERED.start()
         if STAGE == "deliver":
             network.open_sender(custody)
+            FINISHED.start()
             custody.chore = Subscriptions(str(sender)).renew
     except Exception:
         # Celery swallows what a handler raises; a worker without custody must not look ready.
@@ -70,7 +75,7 @@ class Subscriptions:
 
 @task_received.connect(weak=False)
 def receive(request: Request, **_: Any) -> None:
-    """A batch is journalled when it leaves the broker, not when a thread gets to it."""
+    """Batches are journalled when they leave the broker, not when a thread gets to them."""
     if request.name == STAGE and STAGE != "classify":
         stage.custody().receive(request.args[0])
 
@@ -88,6 +93,9 @@ def wind_down(**_: Any) -> None:
 
 @worker_shutdown.connect(weak=False)
 def shut_down(**_: Any) -> None:
-    """All tasks are done: settle or return what is still in this process's hands."""
+    """Nothing more comes in: settle or return what is still in this process's hands."""
+    if STAGE == "deliver":
+        network.sender().wait(WIRE_SECONDS + 0.2)
+        FINISHED.flush(1.0)
     stage.custody().stop(SETTLE_SECONDS)
     close_old_connections()

@@ -6,11 +6,13 @@ signatures, deliver the outcomes. What crosses the broker is ids, small scalars 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 #: Written into every batch; a worker of another version refuses what it does not know.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Batch:
     #: The lane's window when it was claimed, and whether more was due behind.
     window: int = 100
     busy: bool = False
+    #: Of a transactional stream: it does not wait behind bulk mail.
+    urgent: bool = False
     #: Retried mail keeps its source (greylisting).
     bound_source_id: int | None = None
     path: Path | None = None
@@ -91,8 +95,12 @@ class Batch:
         return replace(self, outcomes=(*self.outcomes, *more))
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; `from_json` reads them back."""
-        return asdict(self)
+        """JSON values; `from_json` reads them back. Path and outcomes are rows: they are many."""
+        values = dict(zip(NAMES, VALUES(self), strict=True))
+        if self.path is not None:
+            values["path"] = PATH_ROW(self.path)
+        values["outcomes"] = [OUTCOME_ROW(outcome) for outcome in self.outcomes]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Batch:
@@ -102,28 +110,36 @@ class Batch:
                 f"batch version {values.get('version')!r}, this worker speaks {VERSION}: "
                 "restart the workers of one release together"
             )
-        path = values["path"]
-        if path is not None:
-            hosts = tuple((name, tuple(addresses)) for name, addresses in path["hosts"])
-            path = Path(**{**path, "hosts": hosts, "timeouts": tuple(path["timeouts"])})
         return cls(
             **{
                 **values,
                 "recipient_ids": tuple(values["recipient_ids"]),
                 "signatures": tuple(values["signatures"]),
-                "outcomes": tuple(outcome_of(row) for row in values["outcomes"]),
-                "path": path,
+                "outcomes": tuple(map(outcome_of, values["outcomes"])),
+                "path": None if values["path"] is None else path_of(values["path"]),
             }
         )
 
 
-def outcome_of(row: Outcome | dict[str, Any] | list[Any]) -> Outcome:
-    """An outcome from its JSON: an object in messages, a list in the journal."""
-    if isinstance(row, Outcome):
-        return row
-    return Outcome(**row) if isinstance(row, dict) else Outcome(*row)
+def path_of(row: Sequence[Any]) -> Path:
+    """A path from its row."""
+    path = Path(*row)
+    hosts = tuple((name, tuple(addresses)) for name, addresses in path.hosts)
+    return replace(path, hosts=hosts, timeouts=tuple(path.timeouts))
 
 
-def outcome_row(outcome: Outcome) -> list[Any]:
-    """The journal's short form."""
-    return [getattr(outcome, name) for name in Outcome.__slots__]
+def outcome_of(row: Sequence[Any]) -> Outcome:
+    """An outcome from its row, in messages and in the journal."""
+    return Outcome(*row)
+
+
+def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
+    """The outcome's values in the order of its fields."""
+    return OUTCOME_ROW(outcome)
+
+
+#: dataclasses.asdict copies all the way down: 100 outcomes took it 1.5 ms.
+NAMES = tuple(Batch.__slots__)
+VALUES: attrgetter[tuple[Any, ...]] = attrgetter(*NAMES)
+PATH_ROW: attrgetter[tuple[Any, ...]] = attrgetter(*Path.__slots__)
+OUTCOME_ROW: attrgetter[tuple[Any, ...]] = attrgetter(*Outcome.__slots__)

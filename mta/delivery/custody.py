@@ -17,7 +17,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -31,7 +31,6 @@ from mta.delivery.judge import free, judge, slots
 from mta.limits.egress import Slot
 from mta.spool import claim, inject
 from mta.spool.journal import Entry, Journal, orphans
-from mta.spool.settle import Summary
 from mta.storage.fields import now_ms
 
 log = logging.getLogger(__name__)
@@ -68,40 +67,39 @@ class Custody:
         recover(self.folder)
         self.thread.start()
 
-    def receive(self, values: dict[str, Any]) -> None:
-        """A batch has left the broker and is in this process's memory; signatures can be remade."""
-        self.journal.opened(int(values["token"]), {**values, "signatures": ()})
+    def receive(self, convoy: Sequence[dict[str, Any]]) -> None:
+        """Batches have left the broker and are in memory here; signatures can be made again."""
+        self.journal.opened_many({int(b["token"]): {**b, "signatures": ()} for b in convoy})
 
-    def take(self, batch: Batch) -> bool:
-        """Begin to work on a received batch; False when it is not ours to work on: leave it alone.
+    def take(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Begin to work on received batches; those that are not ours are absent: leave them alone.
 
-        That is when its claim is gone, or when another copy of it was taken already.
+        That is when a claim is gone, or when another copy of the batch was taken already.
         """
-        token, left = batch.token, self.left(batch)
-        if not left:
-            self.drop(token)
-            return False
+        left = self.left(batches)
+        gone = [batch.token for batch in batches if batch.token not in left]
         with self.lock:
-            if token in self.ends:
-                return False
-            self.ends[token] = left
-        if wiring.limits().acquire([self.turn(token)]):
-            self.drop(token)
-            return False
-        return True
+            fresh = [b for b in batches if b.token in left and b.token not in self.ends]
+            self.ends.update({batch.token: left[batch.token] for batch in fresh})
+        taken = wiring.limits().acquire_each([[self.turn(batch.token)] for batch in fresh])
+        ours = [batch for batch, full in zip(fresh, taken, strict=True) if not full]
+        gone += [batch.token for batch, full in zip(fresh, taken, strict=True) if full]
+        self.drop(gone)
+        return ours
 
-    def left(self, batch: Batch) -> float:
-        """Until when (monotonic) the batch's claim lasts at least; 0 when it is gone.
+    def left(self, batches: Sequence[Batch]) -> dict[int, float]:
+        """Until when (monotonic) each batch's claim lasts at least; absent when it is gone.
 
-        A young claim is looked at, not renewed: three durable writes a batch for nothing cost 82 us
-        a message and kept the write lock from those who settle. The heartbeat renews it in time.
+        A young claim is looked at, not renewed: a durable write a stage for nothing keeps the
+        write lock from those who settle. The heartbeat renews it in time.
         """
-        begun = time.monotonic()
-        age = now_ms() / 1000 - batch.claimed_at / 1000
-        if 0 <= age < self.claim_seconds / 2:
-            return begun + self.claim_seconds - age if claim.is_held(batch.token) else 0.0
-        renewed = claim.renew([batch.token], seconds=self.claim_seconds)
-        return begun + self.claim_seconds if renewed else 0.0
+        begun, now = time.monotonic(), now_ms()
+        ages = {batch.token: (now - batch.claimed_at) / 1000 for batch in batches}
+        young = [t for t, age in ages.items() if 0 <= age < self.claim_seconds / 2]
+        old = sorted(ages.keys() - set(young))
+        ends = {t: begun + self.claim_seconds - ages[t] for t in claim.held(young)}
+        renewed = claim.renew(old, seconds=self.claim_seconds)
+        return ends | dict.fromkeys(renewed, begun + self.claim_seconds)
 
     def turn(self, token: int) -> Slot:
         """Who takes this first does this stage's work on the batch."""
@@ -112,26 +110,32 @@ class Custody:
         """Whether the batch's claim lasts, by our own clock: ask before each message."""
         return time.monotonic() < self.ends.get(token, 0.0)
 
-    def drop(self, token: int) -> None:
-        """The batch is none of this process's business any more."""
+    def drop(self, tokens: Iterable[int]) -> None:
+        """The batches are none of this process's business any more."""
+        tokens = list(tokens)
         with self.lock:
-            self.ends.pop(token, None)
-        self.journal.closed(token)
+            for token in tokens:
+                self.ends.pop(token, None)
+        self.journal.closed_many(tokens)
 
     def reply(self, token: int, outcome: Outcome) -> None:
         """One outcome, the moment it is known."""
-        self.journal.reply(token, outcome_row(outcome))
+        self.journal.replies(token, [outcome_row(outcome)])
 
-    def pass_on(self, token: int, *, vouch: bool) -> None:
-        """The next stage gets the batch; `vouch` keeps it open here until it is settled."""
+    def replies(self, token: int, outcomes: Sequence[Outcome]) -> None:
+        """Several that became known at the same moment."""
+        self.journal.replies(token, [outcome_row(outcome) for outcome in outcomes])
+
+    def pass_on(self, tokens: Iterable[int], *, vouch: bool) -> None:
+        """The next stage has the batches; `vouch` keeps them open here until they are settled."""
         if vouch:
-            self.journal.handed_on(token)
+            self.journal.handed_on_many(tokens)
         else:
-            self.drop(token)
+            self.drop(tokens)
 
     def failed(self, token: int) -> None:
         """Work on the batch ended in an error: the next heartbeat settles what is known of it."""
-        self.journal.handed_on(token, at=float("-inf"))
+        self.journal.handed_on_many([token], at=float("-inf"))
 
     def beat(self) -> None:
         """Renew, look for settled and for stranded batches, until `stop`."""
@@ -156,7 +160,7 @@ class Custody:
         leases, overdue = list(self.leases()), []
         for token, entry in batches.items():
             if token not in held:
-                self.drop(token)
+                self.drop([token])
             elif time.monotonic() - entry.handed_on_at > self.grace:
                 overdue.append((token, entry))
             else:
@@ -176,7 +180,7 @@ class Custody:
         except Exception:
             log.exception("batch %s cannot be settled", token)
         else:
-            self.drop(token)
+            self.drop([token])
 
     def stop(self, patience: float) -> None:
         """Give the next stage `patience` seconds to settle, then settle and return the rest."""
@@ -184,8 +188,7 @@ class Custody:
         ends = time.monotonic() + patience
         while time.monotonic() < ends and (open_now := self.journal.open_batches()):
             held = claim.renew(list(open_now), seconds=self.claim_seconds)
-            for token in open_now.keys() - held:
-                self.drop(token)
+            self.drop(open_now.keys() - held)
             time.sleep(0.1)
         for token, entry in self.journal.open_batches().items():
             self.settle(token, entry)
@@ -199,9 +202,9 @@ def settle_entry(token: int, entry: Entry) -> None:
     if batch is None:
         log.error("batch %s is of another version; its recipients go back untried", token)
     elif batch.outcomes:
-        judge(batch, random.Random())
+        judge([batch], random.Random())
     else:
-        free(batch, Summary(0))
+        free([batch], [])
     due = now_ms() + round(PAUSE_SECONDS * 1000) if failed else None
     reason = "an error stopped the last try; the worker's log tells it" if failed else ""
     if claim.give_back(token, at=due, reason=reason):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import redis
 
@@ -15,14 +17,31 @@ from mta.policy.retry import RetrySchedule
 from mta.spool import inject
 from mta.spool.claim import attempts_before
 from mta.spool.result import Context, Owned, Result
-from mta.spool.settle import Summary, settle
+from mta.spool.settle import SettleError, Settlement, Summary, settle_many
 from mta.spool.streams import stream_facts
 
 log = logging.getLogger(__name__)
 
 
-def judge(batch: Batch, rng: random.Random) -> Summary:
-    """Settle the batch's outcomes in one transaction, free its slot and wake the dispatcher."""
+def judge(batches: Sequence[Batch], rng: random.Random) -> list[Summary]:
+    """Settle the outcomes of the batches in one transaction, free their slots, wake dispatch.
+
+    Raises SettleError naming the batches that could not be settled, when all others are.
+    """
+    failed = [batch.token for batch in batches if any(o.code // 100 != 2 for o in batch.outcomes)]
+    tries = attempts_before(failed) if failed else {}
+    settlements = [settlement(batch, tries) for batch in batches]
+    try:
+        summaries = settle_many(settlements, rng)
+    except SettleError as error:
+        free([batch for batch in batches if batch.token not in error.tokens], [])
+        raise
+    free(batches, summaries)
+    return summaries
+
+
+def settlement(batch: Batch, tries: Mapping[int, int]) -> Settlement:
+    """What the batch's replies mean; `tries` are earlier attempts by recipient."""
     facts = stream_facts(batch.stream_id)
     path = batch.path
     context = Context(
@@ -44,22 +63,21 @@ def judge(batch: Batch, rng: random.Random) -> Summary:
     def schedule(_: Owned) -> RetrySchedule:
         return wiring.retry_schedule(facts.retry_steps, facts.life_seconds)
 
-    tries = attempts_before(batch.token) if any(o.code // 100 != 2 for o in batch.outcomes) else {}
     results = [
         result_of(outcome, context.provider, tries.get(outcome.recipient_id, 0))
         for outcome in batch.outcomes
     ]
-    summary = settle(context, results, schedule, rng)
-    free(batch, summary)
-    return summary
+    return Settlement(context, results, schedule)
 
 
-def free(batch: Batch, summary: Summary) -> None:
-    """Give back the batch's place under way and count; Redis being away loses only statistics."""
+def free(batches: Sequence[Batch], summaries: Sequence[Summary]) -> None:
+    """Give back places under way and count; Redis being away loses only statistics."""
+    counted = Counter({"batches:settled": len(batches), "dsns": sum(s.dsns for s in summaries)})
+    for summary in summaries:
+        counted.update({f"recipients:{name}": n for name, n in summary.by_outcome.items()})
     try:
-        wiring.limits().release(slots(batch.token, batch.domain))
-        counted = {f"recipients:{name}": n for name, n in summary.by_outcome.items()}
-        wiring.counters().add({**counted, "batches:settled": 1, "dsns": summary.dsns})
+        wiring.limits().release([slot for b in batches for slot in slots(b.token, b.domain)])
+        wiring.counters().add(counted)
     except redis.RedisError as error:
         log.warning("slot of a settled batch not freed: %s", type(error).__name__)
     inject.ring()

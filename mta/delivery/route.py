@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,7 @@ from mta.policy.balance import Candidate, choose_source
 from mta.policy.shaping import Explained, limits_for, providers
 from mta.policy.site import provider_of, site_name
 from mta.spool.streams import StreamFacts, stream_facts
+from mta.storage import bulk
 from mta.storage.fields import now_ms
 from mta.suppression.lookup import normalise, suppressed_among
 
@@ -40,13 +42,24 @@ class NoSource:
     until: int
 
 
-def route(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Batch:
-    """The batch with its path; with an outcome for each recipient that has none.
+def route(
+    batches: Sequence[Batch], found: Mapping[str, Route | ResolveError], rng: random.Random
+) -> list[Batch]:
+    """The batches with their paths; with an outcome for each recipient that has none.
 
-    `found` is the answer of the DNS for the batch's domain.
+    `found` are the answers of the DNS by domain.
     """
-    batch = batch.with_outcomes(*refused(batch))
-    waiting = [rid for rid in batch.recipient_ids if rid not in batch.decided()]
+    unwanted = refused(batches)
+    return [
+        routed(batch.with_outcomes(*unwanted[batch.token]), found[batch.domain], rng)
+        for batch in batches
+    ]
+
+
+def routed(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Batch:
+    """One batch with its path or with outcomes."""
+    decided = batch.decided()
+    waiting = [rid for rid in batch.recipient_ids if rid not in decided]
     now = now_ms()
     if isinstance(found, ResolveError):
         return batch.with_outcomes(
@@ -76,26 +89,34 @@ def outcome(rid: int, kind: str, stage: str, reply: str, now: int, batch: Batch)
     return Outcome(rid, kind, stage, reply, at=now, took_ms=now - batch.claimed_at)
 
 
-def refused(batch: Batch) -> list[Outcome]:
-    """Recipients that became suppressed, or whose time ran out, since they were taken in."""
+def refused(batches: Sequence[Batch]) -> dict[int, list[Outcome]]:
+    """By token: recipients suppressed, or out of time, since they were taken in."""
     now = now_ms()
+    owners = {batch.token: batch for batch in batches}
+    condition, params = bulk.numbers("r.claim_token", list(owners))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT r.id, r.address, m.expires_at <= %s FROM spool_recipient r "
+            "SELECT r.claim_token, r.id, r.address, m.expires_at <= %s FROM spool_recipient r "  # noqa: S608
             "JOIN spool_message m ON m.id = r.message_id "
-            "WHERE r.claim_token = %s AND r.state = 'claimed' ORDER BY r.id",
-            [now, batch.token],
+            f"WHERE {condition} AND r.state = 'claimed'",
+            [now, *params],
         )
-        held = cursor.fetchall()
+        rows = cursor.fetchall()
     # Compared in Python: databases disagree on what is lower case beyond ASCII.
-    unwanted = suppressed_among(batch.tenant_id, batch.stream_id, [row[1] for row in held])
-    return [
-        outcome(rid, "postponed", "local", "time for delivery ran out", now, batch)
-        if expired
-        else outcome(rid, "suppressed", "local", "the address is suppressed", now, batch)
-        for rid, address, expired in held
-        if expired or normalise(address) in unwanted
-    ]
+    streams: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for token, _, address, _ in rows:
+        streams[owners[token].tenant_id, owners[token].stream_id].append(address)
+    unwanted = {key: suppressed_among(*key, addresses) for key, addresses in streams.items()}
+    found: dict[int, list[Outcome]] = {token: [] for token in owners}
+    for token, rid, address, expired in rows:
+        batch = owners[token]
+        if expired:
+            why = "time for delivery ran out"
+            found[token].append(outcome(rid, "postponed", "local", why, now, batch))
+        elif (names := unwanted[batch.tenant_id, batch.stream_id]) and normalise(address) in names:
+            why = "the address is suppressed"
+            found[token].append(outcome(rid, "suppressed", "local", why, now, batch))
+    return found
 
 
 def warmup_counter(source: str, provider: str, cap: int, day: str) -> Counter:

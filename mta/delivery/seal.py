@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from django.db.models import Q
 from django.utils import timezone
 
 from mta.delivery.batch import Batch
-from mta.mail.dkim import SigningKey, load_key, sign
+from mta.mail.dkim import SigningKey, load_key, sign_many
 from mta.mail.template import TemplateError
-from mta.spool.load import Outgoing, load
+from mta.spool.load import load_many
 from mta.tenants.models import DkimKey
 
 #: A key that is added or retired in the admin acts within this many seconds.
@@ -44,30 +46,29 @@ def ready(row: DkimKey, domain: str) -> SigningKey:
     return _loaded[row.pk]
 
 
-def signature_of(one: Outgoing, keys: tuple[SigningKey, ...], now: int) -> str:
-    """The signature fields; "" without keys, and where deliver will find that nothing renders."""
-    try:
-        return sign(one.wire(), keys, now=now).decode("ascii") if keys else ""
-    except TemplateError:
-        return ""
-
-
-def seal(batch: Batch) -> Batch:
-    """The batch with the signature fields of each recipient that will be sent."""
-    if batch.path is None:
-        return batch
-    now = int(time.time())
-    decided = batch.decided()
-    signatures: dict[int, str] = {}
-    shared: dict[str, str] = {}
-    for one in load(batch.token):
-        if one.recipient_id in decided:
-            continue
-        keys = keys_for(one.sender_domain)
-        known = shared.get(one.digest) if one.shared else None
-        if known is None:
-            known = signature_of(one, keys, now)
-            if one.shared:
-                shared[one.digest] = known
-        signatures[one.recipient_id] = known
-    return replace(batch, signatures=tuple(signatures.get(rid, "") for rid in batch.recipient_ids))
+def seal(batches: Sequence[Batch]) -> list[Batch]:
+    """The batches with the signature fields of each recipient that will be sent."""
+    wanted = [batch for batch in batches if batch.path is not None]
+    loaded = load_many([batch.token for batch in wanted]) if wanted else {}
+    work: dict[object, tuple[bytes, tuple[SigningKey, ...]]] = {}
+    places: dict[int, object] = {}
+    for batch in wanted:
+        decided = batch.decided()
+        for one in loaded.get(batch.token, ()):
+            # Who gets the same bytes gets the same signature.
+            place: object = one.digest if one.shared else one.recipient_id
+            if one.recipient_id not in decided:
+                places[one.recipient_id] = place
+                if place not in work and (keys := keys_for(one.sender_domain)):
+                    with suppress(TemplateError):  # deliver will find that it does not render
+                        work[place] = (one.wire(), keys)
+    signed = sign_many(list(work.values()), now=int(time.time()))
+    fields = {place: one.decode("ascii") for place, one in zip(work, signed, strict=True) if one}
+    return [
+        batch if batch.path is None else replace(
+            batch, signatures=tuple(
+                fields.get(places.get(rid), "") for rid in batch.recipient_ids
+            )
+        )
+        for batch in batches
+    ]  # fmt: skip

@@ -125,10 +125,19 @@ class Limits:
 
     def acquire(self, slots: Sequence[Slot]) -> str:
         """Lease all slots or none; return "" or the key of the first that is full."""
+        return self.acquire_each([slots])[0]
+
+    def acquire_each(self, groups: Sequence[Sequence[Slot]]) -> list[str]:
+        """Lease all slots or none of each group, in order; per group "" or the key that is full."""
+        slots = [slot for group in groups for slot in group]
         if not slots:
-            return ""
-        full = int(self._acquire(keys=self._names(_keys(slots)), args=_leases(slots)))
-        return slots[full - 1].key if full else ""
+            return [""] * len(groups)
+        args = [len(groups), *map(len, groups), *_leases(slots)]
+        full = self._acquire(keys=self._names(_keys(slots)), args=args)
+        return [
+            group[int(index) - 1].key if index else ""
+            for group, index in zip(groups, full, strict=True)
+        ]
 
     def renew(self, slots: Sequence[Slot]) -> list[str]:
         """Lengthen leases by their ttl; return the keys of those that others have by now."""

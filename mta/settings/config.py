@@ -76,7 +76,7 @@ class Config:
     deliver_threads: int
     #: Number of hashed queues that the small sites share.
     tail_queues: int
-    #: How RSA signatures are computed: "auto" (eight at a time where the processor can) or "openssl".
+    #: How RSA signatures are made: "auto" (eight at a time where the processor can) or "openssl".
     rsa: str
     #: Days after which finished messages are deleted, with recipients and attempts; 0: never.
     retention_days: int

@@ -17,12 +17,13 @@ log = logging.getLogger(__name__)
 
 
 @app.task(name="classify", send_events=EVENTS)
-def classify(values: dict[str, Any]) -> None:
-    """Settle the batch; the deliver worker vouches for it until this is done."""
+def classify(convoy: list[dict[str, Any]]) -> None:
+    """Settle the batches; the deliver worker vouches for them until this is done."""
     try:
-        judge(Batch.from_json(values), random.Random())
+        judge([Batch.from_json(values) for values in convoy], random.Random())
     except Exception:
-        log.exception("batch %s not settled; the deliver worker will", values.get("token"))
+        tokens = [values.get("token") for values in convoy]
+        log.exception("batches %s not all settled; the deliver worker will", tokens)
         close_old_connections()
     finally:
         let_go()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mta.delivery.batch import Batch
 from mta.delivery.seal import seal
 from tasks.app import EVENTS, app
@@ -9,7 +11,7 @@ from tasks.stages.stage import in_custody
 
 
 @app.task(name="sign", send_events=EVENTS)
-@in_custody(vouch=False)
-def sign(batch: Batch) -> Batch:
-    """Sign each message of the batch with every active key of its sending domain."""
-    return seal(batch)
+@in_custody("sign")
+def sign(batches: Sequence[Batch]) -> list[Batch]:
+    """Sign each message with every active key of its sending domain."""
+    return seal(batches)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from celery.exceptions import Ignore
 from django.db import close_old_connections
 
 from mta import wiring
@@ -15,6 +14,7 @@ from mta.delivery.batch import Batch
 from mta.delivery.custody import Custody
 from mta.observe import maillog
 from mta.storage.transactions import let_go
+from tasks import pipeline
 
 log = logging.getLogger(__name__)
 _custody: list[Custody] = []
@@ -37,36 +37,67 @@ def custody() -> Custody:
     return _custody[0]
 
 
-def in_custody(
-    *, vouch: bool
-) -> Callable[[Callable[[Batch], Batch]], Callable[[dict[str, Any]], dict[str, Any]]]:
-    """Make a stage of a function from batch to batch; `vouch`: answer for it until it is settled.
+Work = Callable[[Sequence[Batch]], list[Batch]]
+
+
+def in_custody(name: str) -> Callable[[Work], Callable[[list[dict[str, Any]]], None]]:
+    """Make the stage `name` of a function from batches to batches, which it passes on.
 
     A batch whose claim is gone ends here: another has it. A batch that meets a bug or an outage
     keeps the replies that were read; the rest of it goes back to the spool.
     """
 
-    def decorate(work: Callable[[Batch], Batch]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def decorate(work: Work) -> Callable[[list[dict[str, Any]]], None]:
         @wraps(work)
-        def stage(values: dict[str, Any]) -> dict[str, Any]:
-            token = int(values["token"])
+        def stage(convoy: list[dict[str, Any]]) -> None:
+            tokens = [int(values["token"]) for values in convoy]
             try:
-                batch = Batch.from_json(values)
-                if not custody().take(batch):
-                    raise Ignore
-                batch = work(batch)
-            except Ignore:
-                raise
+                carry_on(name, work, custody().take(readable(convoy)))
             except Exception:
-                log.exception("batch %s goes back", token)
-                custody().failed(token)
-                close_old_connections()
-                raise Ignore from None
+                surprised(tokens)
             finally:
                 let_go()
-            custody().pass_on(token, vouch=vouch)
-            return batch.to_json()
 
         return stage
 
     return decorate
+
+
+def carry_on(name: str, work: Work, batches: Sequence[Batch]) -> None:
+    """Do the work of a stage and send what comes of it to the next; raises NotPublished."""
+    done = apart(work, batches)
+    if done:
+        pipeline.pass_on(name, done)
+        custody().pass_on([batch.token for batch in done], vouch=False)
+
+
+def readable(convoy: list[dict[str, Any]]) -> list[Batch]:
+    """The batches of a convoy; one of another release goes back to the spool."""
+    batches = []
+    for values in convoy:
+        try:
+            batches.append(Batch.from_json(values))
+        except (ValueError, TypeError, KeyError):
+            surprised([int(values["token"])])
+    return batches
+
+
+def apart(work: Work, batches: Sequence[Batch]) -> list[Batch]:
+    """All of them together, or each by itself when one meets an error: the others do not suffer."""
+    if not batches:
+        return []
+    try:
+        return work(batches)
+    except Exception:
+        if len(batches) == 1:
+            surprised([batches[0].token])
+            return []
+        return [done for batch in batches for done in apart(work, [batch])]
+
+
+def surprised(tokens: Sequence[int]) -> None:
+    """Log the error being handled; the next heartbeat settles what is known of the batches."""
+    log.exception("batches %s go back", list(tokens))
+    for token in tokens:
+        custody().failed(token)
+    close_old_connections()

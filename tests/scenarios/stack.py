@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,16 @@ class Stack:
 
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.valkey.url)
+
+    def in_queues(self, pattern: str) -> int:
+        """Recipients that wait in the broker's queues of these names."""
+        client = self.redis()
+        count = 0
+        for name in client.keys(pattern):
+            for message in client.lrange(name, 0, -1):
+                (convoy,), _, _ = json.loads(b64decode(json.loads(message)["body"]))
+                count += sum(len(batch["recipient_ids"]) for batch in convoy)
+        return count
 
     def wait_settled(self, timeout: float = 60) -> dict[str, int]:
         """The states, once every recipient has a final one."""

@@ -10,14 +10,11 @@ def test_flush_with_a_thousand_in_flight_loses_nothing(stack: Stack) -> None:
     # Without the deliver worker all of it stands in the broker's queues.
     stack.start("dispatch", "resolve", "sign", "classify", "beat")
     stack.send(to)
-    client = stack.redis()
     wait_until(
-        lambda: sum(client.llen(name) for name in client.keys("deliver.*")) == 10,
-        30,
-        "ten batches of a hundred await the deliver worker",
+        lambda: stack.in_queues("deliver.*") == 1000, 30, "a thousand await the deliver worker"
     )
     assert stack.states() == {"claimed": 1000}
-    client.flushall()
+    stack.redis().flushall()
     stack.start("deliver")
     assert stack.wait_settled(60) == {"delivered": 1000}
     times = stack.world.times_accepted()
@@ -31,7 +28,7 @@ def test_flush_between_delivery_and_settlement_sends_nothing_twice(stack: Stack)
     stack.start("dispatch", "resolve", "sign", "deliver", "beat")
     stack.send(to)
     stack.world.wait_for_recipients(to, 30)
-    wait_until(lambda: stack.redis().llen("classify") == 3, 10, "three batches await classify")
+    wait_until(lambda: stack.in_queues("classify") == 300, 10, "all await classify")
     stack.redis().flushall()
     assert stack.wait_settled(60) == {"delivered": 300}
     assert set(stack.world.times_accepted().values()) == {1}

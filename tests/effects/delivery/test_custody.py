@@ -63,9 +63,8 @@ def test_a_successor_settles_what_was_read_and_returns_the_rest(
 def test_outcomes_of_earlier_stages_count_too(worker: Worker, batch: Batch) -> None:
     worker.custody.journal.closed(batch.token)
     first, second, _ = batch.recipient_ids
-    worker.custody.receive(
-        batch.with_outcomes(Outcome(first, "suppressed", "local", "s", at=now_ms())).to_json()
-    )
+    known = batch.with_outcomes(Outcome(first, "suppressed", "local", "s", at=now_ms()))
+    worker.custody.receive([known.to_json()])
     worker.custody.reply(batch.token, ok(first))
     worker.custody.reply(batch.token, ok(second))
     killed(worker)
@@ -77,7 +76,7 @@ def test_a_batch_of_another_version_goes_back(
     worker: Worker, batch: Batch, limits: Limits, caplog: pytest.LogCaptureFixture
 ) -> None:
     worker.custody.journal.closed(batch.token)
-    worker.custody.receive({**batch.to_json(), "version": 99})
+    worker.custody.receive([{**batch.to_json(), "version": 99}])
     killed(worker)
     assert recover(worker.custody.folder) == 1
     assert desk.states() == {"scheduled": 3}
@@ -101,10 +100,10 @@ def test_a_batch_that_cannot_be_settled_keeps_its_journal_and_holds_up_no_other(
 
 
 def broken_for(token: int) -> Any:
-    def broken(batch: Batch, rng: random.Random) -> Any:
-        if batch.token == token:
+    def broken(batches: list[Batch], rng: random.Random) -> Any:
+        if any(batch.token == token for batch in batches):
             raise ZeroDivisionError
-        return judge(batch, rng)
+        return judge(batches, rng)
 
     return broken
 
@@ -136,8 +135,8 @@ def test_the_heartbeat_keeps_claims_and_slots(worker: Worker, batch: Batch, limi
 
 
 def test_the_heartbeat_lets_go_of_what_is_settled(worker: Worker, batch: Batch) -> None:
-    worker.custody.pass_on(batch.token, vouch=True)
-    judge(batch.with_outcomes(*map(ok, batch.recipient_ids)), random.Random(1))
+    worker.custody.pass_on([batch.token], vouch=True)
+    judge([batch.with_outcomes(*map(ok, batch.recipient_ids))], random.Random(1))
     worker.custody.heartbeat()
     assert worker.custody.journal.open_batches() == {}
     assert not worker.custody.holds(batch.token)
@@ -145,7 +144,7 @@ def test_the_heartbeat_lets_go_of_what_is_settled(worker: Worker, batch: Batch) 
 
 def test_a_batch_that_the_broker_lost_is_settled_from_here(worker: Worker, batch: Batch) -> None:
     worker.custody.reply(batch.token, ok(batch.recipient_ids[0]))
-    worker.custody.pass_on(batch.token, vouch=True)
+    worker.custody.pass_on([batch.token], vouch=True)
     worker.custody.heartbeat()
     assert desk.states() == {"claimed": 3}, "the next stage has its time"
     worker.custody.claim_seconds = 0.0
@@ -207,29 +206,29 @@ def test_beats_go_on_after_an_outage_and_a_bug(
 
 def test_a_claim_that_is_gone_is_not_taken(worker: Worker, batch: Batch) -> None:
     claim.give_back(batch.token)
-    assert not worker.custody.take(batch)
+    assert not worker.custody.take([batch])
     assert worker.custody.journal.open_batches() == {}
 
 
 def test_a_second_copy_is_dropped_and_the_first_goes_on(
     worker: Worker, batch: Batch, tmp_path: Path
 ) -> None:
-    worker.custody.receive(batch.to_json())
-    assert not worker.custody.take(batch), "the same process"
+    worker.custody.receive([batch.to_json()])
+    assert not worker.custody.take([batch]), "the same process"
     assert batch.token in worker.custody.journal.open_batches()
     another = Custody(tmp_path / "another", "deliver", claim_seconds=60)
-    another.receive(batch.to_json())
-    assert not another.take(batch), "another process"
+    another.receive([batch.to_json()])
+    assert not another.take([batch]), "another process"
     assert another.journal.open_batches() == {}
     assert worker.custody.holds(batch.token)
     next_stage = Custody(tmp_path / "next", "classify", claim_seconds=60)
-    assert next_stage.take(batch), "another stage"
+    assert next_stage.take([batch]), "another stage"
     for one in (another, next_stage):
         one.journal.close()
 
 
 def test_a_stage_that_does_not_vouch_forgets(worker: Worker, batch: Batch) -> None:
-    worker.custody.pass_on(batch.token, vouch=False)
+    worker.custody.pass_on([batch.token], vouch=False)
     assert worker.custody.journal.open_batches() == {}
     assert not worker.custody.holds(batch.token)
 
@@ -243,8 +242,8 @@ def test_stopping_settles_and_returns(worker: Worker, batch: Batch) -> None:
 
 
 def test_stopping_waits_for_the_next_stage(worker: Worker, batch: Batch) -> None:
-    worker.custody.pass_on(batch.token, vouch=True)
-    judge(batch.with_outcomes(*map(ok, batch.recipient_ids)), random.Random(1))
+    worker.custody.pass_on([batch.token], vouch=True)
+    judge([batch.with_outcomes(*map(ok, batch.recipient_ids))], random.Random(1))
     worker.custody.stop(20.0)
     assert desk.states() == {"delivered": 3}
     worker.custody.journal.rotate()
@@ -257,5 +256,5 @@ def test_redis_away_costs_a_settled_batch_only_its_slot(
         raise redis.ConnectionError
 
     monkeypatch.setattr(limits, "release", away)
-    judge(batch.with_outcomes(*map(ok, batch.recipient_ids)), random.Random(1))
+    judge([batch.with_outcomes(*map(ok, batch.recipient_ids))], random.Random(1))
     assert desk.states() == {"delivered": 3}

@@ -36,7 +36,7 @@ def test_a_batch_is_sent_and_settled(cast: Cast, worker: Worker) -> None:
     assert {(o.kind, o.stage, o.code) for o in batch.outcomes} == {("", "dot", 250)}
     assert worker.custody.journal.open_batches()[batch.token].replies != []
     assert sorted(worker.world.times_accepted().items()) == [(to, 1) for to in TO]
-    assert judge(batch, random.Random(1)).by_outcome == {"delivered": 6}
+    assert judge([batch], random.Random(1))[0].by_outcome == {"delivered": 6}
     assert Attempt.objects.filter(mx_address=addresses[0], mx_host="mx1.x.test").count() == 6
     assert worker.limits.held("batches") == 0
     assert desk.broken() == []
@@ -59,7 +59,7 @@ def test_what_was_signed_is_what_arrives(
     desk.injected(cast, *TO[:2])
     desk.injected(cast, *TO[2:4], content=content.replace(b"{{ to }}", b"you"), kind="template")
     batch = worker.batch(cast, "x.test", addresses)
-    worker.sent(seal.seal(batch))
+    worker.sent(*seal.seal([batch]))
     accepted = worker.world.accepted("x.test")
     assert len(accepted) == 4
     for number in range(len(accepted)):
@@ -80,7 +80,7 @@ def test_the_rate_admits_what_it_admits_and_the_rest_comes_later(
     assert kinds == ["", "", "", "", "postponed", "postponed"]
     assert batch.window == 4
     assert 90_000 < batch.outcomes[-1].until - now_ms() < 101_000
-    summary = judge(batch, random.Random(1))
+    (summary,) = judge([batch], random.Random(1))
     assert summary.by_outcome == {"delivered": 4, "postponed": 2}
     assert desk.lane("x.test").window == 4
 
@@ -161,14 +161,14 @@ def test_a_refusal_is_one_recipients_own(cast: Cast, worker: Worker) -> None:
     desk.injected(cast, *TO[:2])
     batch = worker.sent(worker.batch(cast, "x.test", addresses))
     assert [(o.stage, o.code, o.enhanced) for o in batch.outcomes] == [("rcpt", 550, "5.1.1")] * 2
-    assert judge(batch, random.Random(1)).by_outcome == {"bounced": 2}
+    assert judge([batch], random.Random(1))[0].by_outcome == {"bounced": 2}
 
 
 def test_a_connection_that_breaks_leaves_one_in_doubt(cast: Cast, worker: Worker) -> None:
     addresses = worker.world.add_site("x.test", "accept_then_drop")
     desk.injected(cast, *TO)
     batch = worker.sent(worker.batch(cast, "x.test", addresses))
-    summary = judge(batch, random.Random(1))
+    (summary,) = judge([batch], random.Random(1))
     assert set(summary.by_outcome) <= {"delivered", "deferred"}
     # Each was accepted once; what was cut off at its dot is in doubt and will come again.
     assert set(worker.world.times_accepted().values()) == {1}
@@ -182,7 +182,7 @@ def test_no_host_answers(cast: Cast, worker: Worker) -> None:
     assert [(o.stage, o.code, o.mx_host) for o in batch.outcomes] == [
         ("connect", 0, "mx1.x.test")
     ] * 2
-    summary = judge(batch, random.Random(1))
+    (summary,) = judge([batch], random.Random(1))
     assert summary.by_outcome == {"deferred": 2}
     assert desk.lane("x.test").last_reply != ""
 
@@ -194,7 +194,7 @@ def test_full_connections_put_off_without_an_attempt(
     desk.injected(cast, *TO[:2])
     batch = worker.sent(worker.batch(cast, "x.test", ["127.0.0.1"], connections=0))
     assert [outcome.kind for outcome in batch.outcomes] == ["postponed"] * 2
-    assert judge(batch, random.Random(1)).by_outcome == {"postponed": 2}
+    assert judge([batch], random.Random(1))[0].by_outcome == {"postponed": 2}
     assert not Attempt.objects.exists()
 
 
@@ -203,8 +203,8 @@ def test_one_that_does_not_render_does_not_hold_up_the_others(cast: Cast, worker
     content = Spec(from_="n@acme.test", subject="{{ missing }}", text="Hi").to_json()
     desk.injected(cast, TO[0], content=content, kind="template")
     desk.injected(cast, *TO[1:])
-    batch = worker.sent(seal.seal(worker.batch(cast, "x.test", addresses)))
-    summary = judge(batch, random.Random(1))
+    batch = worker.sent(*seal.seal([worker.batch(cast, "x.test", addresses)]))
+    (summary,) = judge([batch], random.Random(1))
     assert summary.by_outcome == {"deferred": 1, "delivered": 5}
     assert "missing" in Attempt.objects.get(outcome="deferred").reply
 
@@ -235,7 +235,7 @@ def test_decided_recipients_and_batches_without_a_path_are_left_alone(
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     pathless = replace(batch, path=None)
     assert worker.sender.send(pathless) is pathless
-    assert seal.seal(pathless) is pathless
+    assert seal.seal([pathless]) == [pathless]
     decided = batch.with_outcomes(Outcome(batch.recipient_ids[0], "suppressed", "local", "s"))
     assert len(worker.sender.send(decided).outcomes) == 2
     assert worker.world.total == 1

@@ -51,8 +51,8 @@ class Worker:
 
     def received(self, batch: Batch) -> Batch:
         """The batch as the worker has it once it is taken from the broker."""
-        self.custody.receive(batch.to_json())
-        assert self.custody.take(batch)
+        self.custody.receive([batch.to_json()])
+        assert self.custody.take([batch]) == [batch]
         return batch
 
     def got(self, path: Path) -> Connection | Refusal:

@@ -114,6 +114,18 @@ def test_leases_are_all_or_nothing(limits: Limits) -> None:
     assert limits.acquire([Slot("wide", 5, "b", 30), Slot("tight", 1, "b", 30)]) == ""
 
 
+def test_groups_are_decided_one_after_the_other(limits: Limits) -> None:
+    groups = [
+        [Slot("all", 9, "a", 30), Slot("x", 1, "a", 30)],
+        [Slot("all", 9, "b", 30), Slot("x", 1, "b", 30)],
+        [],
+        [Slot("all", 9, "c", 30), Slot("y", 1, "c", 30)],
+    ]
+    assert limits.acquire_each(groups) == ["", "x", "", ""]
+    assert (limits.held("all"), limits.held("x"), limits.held("y")) == (2, 1, 1)
+    assert limits.acquire_each([]) == []
+
+
 def test_two_holders_in_one_call_count_twice(limits: Limits) -> None:
     assert limits.acquire([Slot("s", 1, "a", 30), Slot("s", 1, "b", 30)]) == "s"
     assert limits.held("s") == 0

@@ -8,9 +8,9 @@ import pytest
 from django.db import OperationalError
 
 from mta import wiring
-from mta.delivery.batch import Batch
 from mta.spool import claim
 from mta.spool.inject import inject
+from mta.spool.models import Recipient
 from tests.cast import Cast
 
 
@@ -23,31 +23,23 @@ def test_a_claim_that_fails_is_raised_and_leaves_no_place_taken(
         raise OperationalError("the disk is gone")
 
     inject([cast.message("you@example.org")])
-    monkeypatch.setattr(claim, "claim", fail)
+    monkeypatch.setattr(claim, "claim_many", fail)
     with pytest.raises(OperationalError, match="the disk is gone"):
         Dispatcher().round()
     assert wiring.limits().held("batches") == 0
 
 
-def test_what_was_claimed_before_the_failure_goes_its_way(
+def test_what_the_broker_does_not_take_is_given_back(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks import dispatch, pipeline
 
-    real = claim.claim
-    published: list[Batch] = []
-
-    def fail_the_second_time(*args: Any, **values: Any) -> Any:
-        monkeypatch.setattr(claim, "claim", broken)
-        return real(*args, **values)
-
-    def broken(*_: Any, **__: Any) -> None:
-        raise OperationalError("the disk is gone")
+    def fail(*_: Any, **__: Any) -> None:
+        raise pipeline.NotPublished("the broker is gone")
 
     inject([cast.message("you@example.org", "you@example.net")])
-    monkeypatch.setattr(claim, "claim", fail_the_second_time)
-    monkeypatch.setattr(pipeline, "start", published.extend)
-    with pytest.raises(OperationalError):
+    monkeypatch.setattr(pipeline, "start", fail)
+    with pytest.raises(pipeline.NotPublished):
         dispatch.Dispatcher().round()
-    assert len(published) == 1
-    assert wiring.limits().held("batches") == 1
+    assert set(Recipient.objects.values_list("state", flat=True)) == {"scheduled"}
+    assert wiring.limits().held("batches") == 0

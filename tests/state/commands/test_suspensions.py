@@ -169,9 +169,9 @@ def test_dispatch_gives_the_reasons_that_resume_knows(cast: Cast) -> None:
     for name, scope in (("acme", "tenant"), ("x.test", "site")):
         text("suspend", name)
         forget()
-        assert dispatcher.suspended(replace(lane)) is True
+        assert dispatcher.may_start(replace(lane)) is False
         row.refresh_from_db()
         assert row.hold_reason in suspensions.PUT_OFF_BY[scope]
         assert answer("resume", name)["lanes"] == 1
         forget()
-        assert dispatcher.suspended(lane) is False
+        assert dispatcher.may_start(lane) is True

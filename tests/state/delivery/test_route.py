@@ -64,7 +64,8 @@ def batch(cast: Cast, *to: str) -> Batch:
 
 
 def routed(given: Batch, found: Route | ResolveError = FOUND) -> Batch:
-    return route(given, found, random.Random(1))
+    (done,) = route([given], {given.domain: found}, random.Random(1))
+    return done
 
 
 def reasons(done: Batch) -> set[tuple[str, str]]:
