@@ -21,6 +21,20 @@ from mta.storage.bulk import numbers
 from mta.storage.fields import now_ms
 from mta.storage.statement import rows
 
+#: What waits in a lane from an instant on, oldest first: a range of recipient_waiting.
+FIRST_OF_ONE = (
+    "SELECT id, source_id, next_attempt_at FROM spool_recipient "  # noqa: S608
+    f"WHERE lane_id = %s AND {WAITING} AND next_attempt_at >= %s ORDER BY next_attempt_at LIMIT %s"
+)
+#: The same for arrays of lanes, instants and numbers (PostgreSQL).
+FIRST_OF_MANY = (
+    "SELECT w.lane, r.id, r.source_id, r.next_attempt_at "  # noqa: S608
+    "FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS w(lane, start, most), "
+    "LATERAL (SELECT id, source_id, next_attempt_at FROM spool_recipient "
+    f"WHERE lane_id = w.lane AND {WAITING} AND next_attempt_at >= w.start "
+    "ORDER BY next_attempt_at LIMIT w.most {how}) r"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
@@ -145,23 +159,12 @@ def see(ours: Sequence[Lane], starts: Sequence[int], how: str = "") -> None:
     if not is_postgresql():
         with connection.cursor() as cursor:
             for lane, start in zip(ours, starts, strict=True):
-                cursor.execute(
-                    f"SELECT id, source_id, next_attempt_at FROM spool_recipient "  # noqa: S608
-                    f"WHERE lane_id = %s AND {WAITING} AND next_attempt_at >= %s "
-                    "ORDER BY next_attempt_at LIMIT %s",
-                    [lane.id, start, lane.most],
-                )
+                cursor.execute(FIRST_OF_ONE, [lane.id, start, lane.most])
                 lane.seen = cursor.fetchall()
         return
     found: dict[int, list[Seen]] = {}
-    for lane_id, *seen in rows(
-        "SELECT w.lane, r.id, r.source_id, r.next_attempt_at "  # noqa: S608
-        "FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS w(lane, start, most), "
-        "LATERAL (SELECT id, source_id, next_attempt_at FROM spool_recipient "
-        f"WHERE lane_id = w.lane AND {WAITING} AND next_attempt_at >= w.start "
-        f"ORDER BY next_attempt_at LIMIT w.most {how}) r",
-        [[lane.id for lane in ours], list(starts), [lane.most for lane in ours]],
-    ):
+    ids, most = [lane.id for lane in ours], [lane.most for lane in ours]
+    for lane_id, *seen in rows(FIRST_OF_MANY.format(how=how), [ids, list(starts), most]):
         found.setdefault(lane_id, []).append((seen[0], seen[1], seen[2]))
     for lane in ours:
         lane.seen = found.get(lane.id, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 
 from django.db import connection
 from django.utils import timezone
@@ -12,7 +13,7 @@ from mta import wiring
 from mta.events import outbox
 from mta.policy import lifecycle
 from mta.policy.lifecycle import State
-from mta.spool import failure
+from mta.spool import failure, lanes
 from mta.spool.held import owned_where
 from mta.spool.models import IdempotencyKey, Message, Recipient
 from mta.spool.result import Context, Owned, Result, Settled
@@ -20,6 +21,7 @@ from mta.spool.settle import RECIPIENT_COLUMNS
 from mta.spool.streams import StreamFacts, stream_facts
 from mta.storage import bulk
 from mta.storage.fields import now_ms, to_ms
+from mta.storage.statement import rows
 from mta.storage.transactions import write
 
 #: Answers of the API are repeated for this long.
@@ -76,19 +78,26 @@ def forget_idempotency_keys() -> int:
     return write(lambda: IdempotencyKey.objects.filter(pk__in=list(old)).delete()[0])
 
 
-def rearm_all() -> int:
-    """Repair lanes that are due later than their earliest recipient; returns how many were."""
+def rearm_all(page: int = 1000) -> int:
+    """Repair lanes that are due, or looked at, later than their earliest recipient.
 
-    def work() -> int:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE spool_lane SET due_at = (SELECT min(next_attempt_at) "
-                "FROM spool_recipient r WHERE r.lane_id = spool_lane.id "
-                "AND r.state IN ('scheduled', 'deferred')) "
-                "WHERE EXISTS (SELECT 1 FROM spool_recipient r WHERE r.lane_id = spool_lane.id "
-                "AND r.state IN ('scheduled', 'deferred') AND (spool_lane.due_at IS NULL "
-                "OR r.next_attempt_at < spool_lane.due_at))"
-            )
-            return int(cursor.rowcount)
-
-    return write(work)
+    Returns how many were; lanes that were put off are among them, which costs one look. Lanes are
+    read `page` at a time and written only where something is wrong: nobody waits for this.
+    """
+    last = repaired = 0
+    while seen := rows(
+        "SELECT l.id, l.due_at, l.earliest_at, (SELECT min(r.next_attempt_at) "  # noqa: S608
+        f"FROM spool_recipient r WHERE r.lane_id = l.id AND {lanes.WAITING}) "
+        "FROM spool_lane l WHERE l.id > %s ORDER BY l.id LIMIT %s",
+        [last, page],
+    ):
+        last = seen[-1][0]
+        late = [
+            lanes.Note(lane, due_at=first)
+            for lane, due, earliest, first in seen
+            if first is not None and (due is None or first < due or first < earliest)
+        ]
+        if late:
+            write(partial(lanes.note, late))
+            repaired += len(late)
+    return repaired
