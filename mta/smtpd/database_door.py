@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from django.db import connections
 
@@ -17,15 +19,35 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: A connection that worked so many seconds ago is taken to work. To find out, PostgreSQL is asked
+#: and a connection taken from the pool anew: five round trips, as many as a group's rows cost.
+TRUSTED_SECONDS: Final = 2.0
+
+
+class Thread(threading.local):
+    """When this thread's connection was last used, by the monotonic clock."""
+
+    used_at = -TRUSTED_SECONDS
+
+
+thread = Thread()
+
+
 def on_fresh_connection(function: Callable[P, R]) -> Callable[P, R]:
     """A thread's database connection may have died since its last call: find out first."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        rested = time.monotonic() - thread.used_at > TRUSTED_SECONDS
         for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:  # the caller's own transaction stays open
+            if connection.in_atomic_block:  # the caller's own transaction stays open
+                continue
+            if rested or connection.errors_occurred:
                 connection.close_if_unusable_or_obsolete()
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            thread.used_at = time.monotonic()
 
     return wrapped
 

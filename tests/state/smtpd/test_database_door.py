@@ -6,12 +6,13 @@ import json
 import threading
 
 import pytest
-from django.db import connection
+from django.db import Error, connection
 
 from mta.egress.provision import provision
 from mta.mail.address import parse_address
 from mta.mail.smtp_events import EnvelopeRecipient
 from mta.mail.smtp_message import Instructions
+from mta.smtpd import database_door
 from mta.smtpd.database_door import DatabaseDoor
 from mta.smtpd.door import Door
 from mta.smtpd.submission import Caller, Submission
@@ -116,3 +117,32 @@ def test_it_works_from_threads(door, shop):
     thread.join(30)
     assert outcome[0].tenant_name == "shop"
     assert Message.objects.count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's connections do not die")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rested", [True, False])
+def test_a_lost_connection_costs_one_answer_at_most(door, shop, rested):
+    outcome = []
+
+    def store() -> str:
+        try:
+            door.store([submission(shop, door)])
+        except Error as error:
+            return type(error).__name__
+        return "stored"
+
+    def work() -> None:
+        try:
+            outcome.append(store())
+            connection.connection.pgconn.finish()  # as when the server was started anew
+            if rested:
+                database_door.thread.used_at -= 60
+            outcome.extend([store(), store()])
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert outcome == ["stored", "stored" if rested else "OperationalError", "stored"]
