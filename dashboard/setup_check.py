@@ -22,6 +22,7 @@ Check = Callable[[], list[Finding]]
 CHECKS: dict[str, Check] = {
     "data folder": setup_check_host.data_folder,
     "file limits": setup_check_host.file_limits,
+    "connections": setup_check_host.delivery_connections,
     "ports": setup_check_host.ports,
     "database": setup_check_stores.database,
     "migrations": setup_check_stores.migrations,

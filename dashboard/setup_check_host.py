@@ -13,6 +13,7 @@ from pathlib import Path
 from dashboard.setup_check_finding import Finding, doubtful, failed, fine
 from mta import wiring
 from mta.egress.models import Source
+from mta.supervise import open_files
 
 GIB = 2**30
 LITTLE_SPACE, TOO_LITTLE_SPACE = 2 * GIB, GIB // 4
@@ -62,6 +63,17 @@ def file_limits() -> list[Finding]:
     return [
         doubtful("file limits", said, fix) if hard < ENOUGH_FILES else fine("file limits", said)
     ]
+
+
+def delivery_connections() -> list[Finding]:
+    """A deliver worker may open the connections that its settings allow."""
+    wanted = wiring.config().deliver_connections
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fits = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard - open_files.RESERVE)
+    if fits < wanted:
+        said = f"a deliver worker may hold {max(0, fits)} of {wanted} connections"
+        return [doubtful("connections", said, f"{open_files.too_few(wanted, max(0, fits))}.")]
+    return [fine("connections", f"a deliver worker may hold {wanted} connections")]
 
 
 def ports() -> list[Finding]:

@@ -16,11 +16,15 @@ from mta.net.dns import ResolveError, Resolver, Route
 from mta.net.loop import LoopThread
 from mta.net.tls import client_context
 from mta.storage.transactions import let_go
+from mta.supervise import open_files
+from mta.supervise.refusal import StartRefused
 
 OnFound = Callable[[str, Route | ResolveError], None]
 log = logging.getLogger(__name__)
 #: More would only wait for one another: Redis answers in a fraction of a millisecond.
 MOST_REDIS_THREADS = 16
+#: A worker with room for fewer is not worth its start.
+FEWEST_CONNECTIONS = 20
 _lock = threading.Lock()
 _network: list[Network] = []
 _sender: list[Sender] = []
@@ -102,8 +106,16 @@ async def found(resolver: Resolver, domain: str, on_found: OnFound) -> None:
 
 
 def open_sender(custody: Custody) -> Sender:
-    """Make this process's sender; its leases are kept alive by the custody."""
+    """Make this process's sender; its leases are kept alive by the custody.
+
+    Raises StartRefused when this process may not open even a few connections.
+    """
     config = wiring.config()
+    most = open_files.connections_that_fit(config.deliver_connections)
+    if most < min(FEWEST_CONNECTIONS, config.deliver_connections):
+        raise StartRefused(open_files.too_few(config.deliver_connections, most))
+    if most < config.deliver_connections:
+        log.warning("%s", open_files.too_few(config.deliver_connections, most))
     connector = Connector(
         network().loop,
         wiring.limits(),
@@ -111,7 +123,7 @@ def open_sender(custody: Custody) -> Sender:
         port=config.remote_smtp_port,
         tls_context=client_context(),
         verified=client_context(config.ca_file or None, verified=True),
-        most=config.deliver_connections,
+        most=most,
         threads=min(config.deliver_threads, MOST_REDIS_THREADS),
     )
     custody.leases = connector.leases

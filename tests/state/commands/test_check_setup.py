@@ -167,6 +167,16 @@ def test_file_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         assert one("file limits").state == state
 
 
+def test_connections_are_files(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.MAILMILL = replace(settings.MAILMILL, deliver_connections=4000)
+    for hard, state in ((300, "warn"), (4511, "warn"), (4512, "ok"), (-1, "ok")):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, hard=hard: (hard, hard))
+        assert one("connections").state == state
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
+    assert "may hold 512 of 4000 connections" in one("connections").said
+    assert "MAILMILL_DELIVER_CONNECTIONS=4000 needs 4512 open files" in one("connections").fix
+
+
 def test_migrations_that_are_missing() -> None:
     assert one("migrations").state == "ok"
     cache.clear()

@@ -11,6 +11,8 @@ import pytest
 from mta.delivery import network
 from mta.delivery.custody import Custody
 from mta.net.dns import ResolveError, Route
+from mta.supervise import open_files
+from mta.supervise.refusal import StartRefused
 from tests.services.processes import wait_until
 
 
@@ -23,6 +25,22 @@ def test_only_a_deliver_worker_sends(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert network.sender() is sender
     assert custody.leases() == []
     sender.connector.close()
+    custody.journal.close()
+
+
+def test_a_worker_holds_the_connections_that_its_files_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(network, "_sender", [])
+    monkeypatch.setattr(open_files, "connections_that_fit", lambda wanted: 512)
+    custody = Custody(tmp_path, "deliver", claim_seconds=60)
+    sender = network.open_sender(custody)
+    assert sender.connector.most == 512
+    assert "MAILMILL_DELIVER_CONNECTIONS=4000 needs 4512 open files" in caplog.text
+    sender.connector.close()
+    monkeypatch.setattr(open_files, "connections_that_fit", lambda wanted: 19)
+    with pytest.raises(StartRefused, match="19 connections fit"):
+        network.open_sender(custody)
     custody.journal.close()
 
 
