@@ -23,7 +23,7 @@ from tests.bench.crowd import Crowd, Tally, tally
 from tests.bench.line import Line
 from tests.bench.measure import PATIENCE, Measured, Meter, timed, wait_settled, warm_up
 from tests.bench.options import Options
-from tests.bench.progress import Progress, say
+from tests.bench.progress import Progress, say, tell
 from tests.bench.smtp_sink import SmtpSink
 from tests.bench.stack import Stack
 
@@ -61,6 +61,7 @@ def shape(name: str, backend: str, chosen: Options, folder: Path) -> Backlog:
         warm_up(sink, bench.campaign, Crowd(chosen.warmup, "w"), stack.settled)
         bench.found = bench.all_due() if name == "due" else bench.beside_later()
         stack.check_alive()
+        tell(f"backlog {name}", bench.found)
         bench.said = line.common(chosen, stack, sink) | {
             "messages": chosen.count, "waiting": chosen.waiting, "small": chosen.small,
         }  # fmt: skip

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 EVERY_SECONDS = 5.0
 
 
 def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def tell(name: str, figures: Mapping[str, Any]) -> None:
+    """A part of a long bench, which would be lost with it when a later part fails."""
+    say(f"{name}: {json.dumps(figures)}")
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from tests.bench.crowd import Crowd, Tally, tally
 from tests.bench.line import Line
 from tests.bench.measure import PATIENCE, Meter, wait_settled
 from tests.bench.options import Options
-from tests.bench.progress import Progress, say
+from tests.bench.progress import Progress, say, tell
 from tests.bench.stack import Stack
 from tests.bench.stamping_sink import StampingSink
 from tests.services.processes import wait_until
@@ -174,4 +174,6 @@ def variant(name: str, stack: Stack, sink: StampingSink, chosen: Options, meter:
     # The last message came when its content was there; its reply took as long as the others'.
     elapsed = last_at - started_at + chosen.seconds
     cpu = per_message(meter.seconds(), crowd.count)
-    return Part(round(found.taken / elapsed, 1), cpu, found, watch)
+    part = Part(round(found.taken / elapsed, 1), cpu, found, watch)
+    tell(f"slow {name}", part.told())
+    return part

@@ -24,7 +24,7 @@ from tests.bench.crowd import Crowd, Tally, tally
 from tests.bench.line import Line
 from tests.bench.measure import PATIENCE, Meter, wait_settled, warm_up
 from tests.bench.options import Options
-from tests.bench.progress import Progress, say
+from tests.bench.progress import Progress, say, tell
 from tests.bench.stack import Stack
 from tests.bench.stamping_sink import StampingSink
 
@@ -124,7 +124,9 @@ def drain(
         said = line.common(chosen, stack, sink) | {
             "messages": crowd.count, "domains": chosen.domains,
         }  # fmt: skip
-        return Part(
+        part = Part(
             cost, tally(crowd, sink.accepted()), sink.connections_ever() - opened,
             round(fill_rate, 1), meter.peak_rss_mb, said,
         )  # fmt: skip
+        tell(f"tail {name}", part.told())
+        return part
