@@ -16,8 +16,10 @@ from celery.signals import (
 from celery.worker.request import Request
 from django.db import close_old_connections
 
+from mta import wiring
 from mta.delivery import network
-from tasks import queues
+from mta.mail import dkim
+from tasks import queues, upkeep
 from tasks.app import app
 from tasks.stages import stage
 from tasks.stages.deliver import FINISHED
@@ -37,6 +39,9 @@ def set_up(sender: Any, **_: Any) -> None:
         custody = stage.begin(STAGE)
         if STAGE == "resolve":
             ANSWERED.start()
+        if STAGE == "sign":
+            dkim.use(wiring.config().rsa)
+            log.info("RSA signatures: %s", dkim.engine())
         if STAGE == "deliver":
             network.open_sender(custody)
             FINISHED.start()
@@ -97,5 +102,7 @@ def shut_down(**_: Any) -> None:
     if STAGE == "deliver":
         network.sender().wait(WIRE_SECONDS + 0.2)
         FINISHED.flush(1.0)
+    if STAGE == "classify":
+        upkeep.BESIDE.shutdown(cancel_futures=True)
     stage.custody().stop(SETTLE_SECONDS)
     close_old_connections()
