@@ -24,8 +24,8 @@ from mta.storage.statement import rows
 from mta.storage.transactions import write
 
 __all__ = [
-    "Claim", "Want", "attempts_before", "claim", "claim_many", "give_back", "held", "is_held",
-    "new_token", "renew", "return_claims", "return_expired",
+    "Claim", "Want", "attempts_before", "claim_many", "give_back", "held", "new_token", "renew",
+    "return_claims", "return_expired",
 ]  # fmt: skip
 
 #: A claim goes back to what the recipient was before.
@@ -47,12 +47,6 @@ def claim_many(wants: Sequence[Want], *, seconds: float) -> list[Claim]:
         return []
     taken = write(lambda: take(wants, seconds), durable=False)
     return [one for one in taken if one.recipient_ids]
-
-
-def claim(lane_id: int, limit: int, *, token: int, seconds: float) -> Claim | None:
-    """Take up to `limit` due recipients of a lane; None when another dispatcher has the lane."""
-    found = write(lambda: take([Want(lane_id, limit, token)], seconds), durable=False)
-    return found[0] if found else None
 
 
 def renew(tokens: Sequence[int], *, seconds: float) -> set[int]:
@@ -89,11 +83,6 @@ def held(tokens: Sequence[int]) -> set[int]:
     condition, params = numbers("token", tokens)
     sql = f"SELECT token FROM spool_claim WHERE {condition} AND ends_at > %s"  # noqa: S608
     return {row[0] for row in rows(sql, [*params, now_ms()])}
-
-
-def is_held(token: int) -> bool:
-    """Whether the token's claim lasts."""
-    return bool(held([token]))
 
 
 def attempts_before(tokens: int | Sequence[int]) -> dict[int, int]:

@@ -92,8 +92,3 @@ def envelopes(ids: Sequence[int]) -> dict[int, tuple[str, str, bool, int, str, s
         f"FROM spool_message WHERE {condition}"
     )
     return {row[0]: (row[1], row[2], bool(row[3]), *row[4:]) for row in rows(sql, params)}
-
-
-def load(token: int) -> list[Outgoing]:
-    """What the token still holds, in the order of ids."""
-    return load_many([token]).get(token, [])

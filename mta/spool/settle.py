@@ -71,16 +71,6 @@ class SettleError(Exception):
         self.summaries = tuple(summaries)
 
 
-def settle(
-    context: Context,
-    results: Sequence[Result],
-    schedule: Callable[[Owned], RetrySchedule],
-    rng: random.Random,
-) -> Summary:
-    """Write the results of the batch `context.token`; what it no longer holds is left alone."""
-    return together([Settlement(context, results, schedule)], rng)[0]
-
-
 def settle_many(settlements: Sequence[Settlement], rng: random.Random) -> list[Summary]:
     """Settle batches in one transaction; summaries in their order.
 

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from django.db import connection, models
 
 Row = Sequence[Any]
@@ -107,10 +108,14 @@ def update(
                 [*params, *fence_params],
             )
         else:
-            sets = ", ".join(f'"{name}" = %s' for name in columns)
-            cursor.executemany(
-                f'UPDATE "{table}" SET {sets} WHERE "{key}" = %s{condition}',  # noqa: S608
-                [(*row[1:], row[0], *fence_params) for row in rows],
+            # One statement: half the cost of one a row. The values are text, numbers or nothing.
+            given = enumerate([key, *columns])
+            parts = ", ".join(f'value ->> {n} AS "v_{name}"' for n, name in given)
+            sets = ", ".join(f'"{name}" = v."v_{name}"' for name in columns)
+            cursor.execute(
+                f'UPDATE "{table}" SET {sets} FROM (SELECT {parts} FROM json_each(%s)) AS v '  # noqa: S608
+                f'WHERE "{table}"."{key}" = v."v_{key}"{condition}',
+                [orjson.dumps(rows).decode(), *fence_params],
             )
         return int(cursor.rowcount)
 

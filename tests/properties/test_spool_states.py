@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, settings
@@ -17,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mta.spool import claim, models, settle, upkeep
+from mta.spool import claim, models, upkeep
 from mta.spool.claim import Claim
 from mta.spool.models import Lane, Message, Recipient
 from mta.storage.fields import from_ms
@@ -58,7 +56,7 @@ class Spool(RuleBasedStateMachine):
         token = claim.new_token()
         if known is None:
             return Claim(token, (), None, False)
-        held = claim.claim(known.pk, limit, token=token, seconds=60)
+        held = desk.claimed(known.pk, limit, token=token, seconds=60)
         assert held is not None
         assert len(held.recipient_ids) <= limit
         taken = set().union(*self.open.values()) if self.open else set()
@@ -73,9 +71,9 @@ class Spool(RuleBasedStateMachine):
             return
         others = list(Recipient.objects.values_list("pk", flat=True)[:1]) if extra else []
         ids = dict.fromkeys([*held.recipient_ids[:share], *others])
-        summary = settle.settle(
+        summary = desk.settled_as(
             desk.context(self.cast, held.token, self.domains[held.token]),
-            [desk.result(rid, outcome) for rid in ids], desk.schedule, random.Random(1),
+            [desk.result(rid, outcome) for rid in ids]
         )  # fmt: skip
         still = self.open.get(held.token, set())
         assert summary.settled == len(still & ids.keys()), "what the token holds, and no other"

@@ -14,10 +14,11 @@ from django.db import connection
 
 from dashboard.actions import changes, selection
 from mta.events.models import Event
-from mta.spool.claim import claim, new_token
+from mta.spool.claim import new_token
 from mta.spool.inject import inject
 from mta.spool.models import Lane, Recipient
 from tests.cast import make_cast
+from tests.state.spool.desk import claimed as claimed_of
 
 RECIPIENTS = 600
 
@@ -34,7 +35,9 @@ def test_claims_and_bounces_share_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
 
     def dispatch() -> None:
         start.wait()
-        while (got := claim(lane, 7, token=new_token(), seconds=60)) is None or got.recipient_ids:
+        while (
+            got := claimed_of(lane, 7, token=new_token(), seconds=60)
+        ) is None or got.recipient_ids:
             if got is not None:
                 claimed.extend(got.recipient_ids)
 

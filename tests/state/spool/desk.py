@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection
@@ -12,9 +13,12 @@ from mta.policy.retry import RetrySchedule
 from mta.spool import claim, settle
 from mta.spool.claim import Claim
 from mta.spool.inject import Accepted, inject
+from mta.spool.load import Outgoing, load_many
 from mta.spool.models import Lane, Recipient
 from mta.spool.result import Context, Owned, Result
+from mta.spool.take import take as claiming
 from mta.storage.fields import now_ms
+from mta.storage.transactions import write
 from tests.cast import Cast
 
 SCHEDULE = RetrySchedule(steps=(60.0,), ceiling=60.0, jitter=0.0, life=86_400.0)
@@ -35,9 +39,19 @@ def lane(domain: str) -> Lane:
 
 def take(domain: str, limit: int = 100, seconds: float = 60.0) -> Claim:
     """Claim what is due of the one lane to a domain."""
-    found = claim.claim(lane(domain).pk, limit, token=claim.new_token(), seconds=seconds)
+    found = claimed(lane(domain).pk, limit, token=claim.new_token(), seconds=seconds)
     assert found is not None
     return found
+
+
+def claimed(lane_id: int, limit: int, *, token: int, seconds: float) -> Claim | None:
+    """A claim of one lane, empty when nothing is due; None when another dispatcher has the lane."""
+    found = write(lambda: claiming([claim.Want(lane_id, limit, token)], seconds), durable=False)
+    return found[0] if found else None
+
+
+def loaded(token: int) -> list[Outgoing]:
+    return load_many([token]).get(token, [])
 
 
 def context(cast: Cast, token: int, domain: str, **values: Any) -> Context:
@@ -70,12 +84,14 @@ def result(recipient_id: int, outcome: str, **values: Any) -> Result:
 
 def settled(cast: Cast, held: Claim, domain: str, outcome: str, **values: Any) -> settle.Summary:
     """Settle all of a claim with one outcome."""
-    return settle.settle(
-        context(cast, held.token, domain),
-        [result(rid, outcome, **values) for rid in held.recipient_ids],
-        schedule,
-        random.Random(1),
-    )
+    results = [result(rid, outcome, **values) for rid in held.recipient_ids]
+    return settled_as(context(cast, held.token, domain), results)
+
+
+def settled_as(where: Context, results: Sequence[Result]) -> settle.Summary:
+    """Settle one batch."""
+    (summary,) = settle.settle_many([settle.Settlement(where, results, schedule)], random.Random(1))
+    return summary
 
 
 def make_due() -> None:

@@ -59,7 +59,7 @@ def test_a_batch_shares_its_source(cast: Cast) -> None:
 
 
 def test_a_lane_that_is_gone_gives_nothing(cast: Cast) -> None:
-    found = claim.claim(12345, 10, token=1, seconds=1)
+    found = desk.claimed(12345, 10, token=1, seconds=1)
     assert found is None or found.recipient_ids == ()
 
 

@@ -16,7 +16,7 @@ from mta import wiring
 from mta.events.models import Event
 from mta.mail.address import parse_address
 from mta.spool import bodies, inject, streams
-from mta.spool.load import Outgoing, load
+from mta.spool.load import Outgoing
 from mta.spool.models import Body, Lane, Message, Recipient
 from mta.storage import transactions
 from mta.suppression.models import Suppression
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 def test_a_body_is_stored_once_and_comes_out_as_it_went_in(cast: Cast) -> None:
     inject.inject([cast.message("a@x.test"), cast.message("b@x.test")])
     assert Body.objects.count() == 1
-    assert [one.wire() for one in load(desk.take("x.test").token)] == [RAW, RAW]
+    assert [one.wire() for one in desk.loaded(desk.take("x.test").token)] == [RAW, RAW]
 
 
 @pytest.mark.parametrize("encrypt", [False, True])
@@ -51,7 +51,7 @@ def test_eight_bit_content_is_made_to_survive_every_hop(cast: Cast) -> None:
         b"Subject", b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nSubject"
     )
     desk.injected(cast, "a@x.test", content=content)
-    (outgoing,) = load(desk.take("x.test").token)
+    (outgoing,) = desk.loaded(desk.take("x.test").token)
     assert outgoing.wire().isascii()
 
 
@@ -156,7 +156,7 @@ def test_what_the_envelope_asks_for_is_kept(cast: Cast) -> None:
     )
     fields = {name: getattr(message, name) for name in message.__slots__}
     inject.inject([inject.NewMessage(**{**fields, "recipients": [to]})])
-    (outgoing,) = load(desk.take("x.test").token)
+    (outgoing,) = desk.loaded(desk.take("x.test").token)
     assert isinstance(outgoing, Outgoing)
     assert (outgoing.notify, outgoing.orcpt, outgoing.envid, outgoing.ret) == (
         "FAILURE", "rfc822;b@y.test", "e", "HDRS",

@@ -18,7 +18,6 @@ from mta.mail.ids import encode
 from mta.observe import maillog
 from mta.spool import inject
 from mta.spool.ids import new_id
-from mta.spool.load import load
 from mta.spool.models import Body
 from mta.suppression.models import Suppression
 from tests.cast import RAW, Cast
@@ -105,7 +104,7 @@ def test_content_that_names_its_message_is_a_body_of_its_own(cast: Cast) -> None
     keys = set(Body.objects.values_list("digest", flat=True))
     assert {encode(one) for one in ids} < keys
     assert len(keys) == 3
-    assert [one.wire() for one in load(desk.take("x.test").token)] == [RAW] * 4
+    assert [one.wire() for one in desk.loaded(desk.take("x.test").token)] == [RAW] * 4
 
 
 def test_a_body_that_is_shared_again_is_as_young_as_its_last_message(cast: Cast) -> None:

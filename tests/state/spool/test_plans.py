@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from mta.spool import claim
 from mta.spool.models import Lane
 from mta.spool.take import FIRST_OF_MANY, FIRST_OF_ONE
 from tests.cast import Cast
@@ -86,7 +85,7 @@ def test_a_claim_is_one_range_of_one_index(cast: Cast, analysed: bool) -> None:
 def test_the_next_claim_begins_where_the_last_one_ended(cast: Cast) -> None:
     """On PostgreSQL the index keeps what was claimed until vacuum: it is not walked through."""
     lane = fill(cast)
-    held = claim.claim(lane.pk, 100, token=11, seconds=60)
+    held = desk.claimed(lane.pk, 100, token=11, seconds=60)
     assert held is not None
     times = list(range(2 * EACH + 1, 2 * EACH + 101))
     assert list(held.recipient_ids) == times
@@ -99,6 +98,6 @@ def test_a_lane_that_looks_too_late_is_found_out(cast: Cast) -> None:
     """Were earliest_at wrong by a bug: nothing is found, so the claim looks from the start."""
     lane = fill(cast)
     Lane.objects.filter(pk=lane.pk).update(earliest_at=9 * EACH)
-    held = claim.claim(lane.pk, 10, token=11, seconds=60)
+    held = desk.claimed(lane.pk, 10, token=11, seconds=60)
     assert held is not None
     assert len(held.recipient_ids) == 10

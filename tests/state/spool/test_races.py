@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
-from mta.spool import claim, settle
+from mta.spool import claim
 from mta.spool.inject import inject
 from mta.spool.take import take
 from mta.storage import transactions
@@ -31,7 +30,7 @@ def test_dispatchers_never_share_a_recipient(cast: Cast, tmp_path: Path) -> None
     def dispatcher() -> list[int]:
         got: list[int] = []
         while True:
-            held = claim.claim(lane_id, 7, token=claim.new_token(), seconds=60)
+            held = desk.claimed(lane_id, 7, token=claim.new_token(), seconds=60)
             if held is None:  # another one has the lane at this moment
                 continue
             if not held.recipient_ids:
@@ -99,14 +98,12 @@ def test_nobody_waits_in_a_circle(
             for number in range(rounds):
                 token = claim.new_token()
                 tokens.append(token)
-                held = claim.claim(lane_ids[domain], 5, token=token, seconds=60)
+                held = desk.claimed(lane_ids[domain], 5, token=token, seconds=60)
                 if held is None:
                     continue
                 outcome = ("bounced", "deferred", "postponed")[number % 3]
                 results = [desk.result(rid, outcome) for rid in held.recipient_ids[1:]]
-                settle.settle(
-                    replace(context, token=token), results, desk.schedule, random.Random(1)
-                )
+                desk.settled_as(replace(context, token=token), results)
                 claim.give_back(token)
 
         return work

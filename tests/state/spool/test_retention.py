@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from django.db import connection, transaction
 from mta import wiring
 from mta.events.models import Event
 from mta.mail.address import parse_address
-from mta.spool import claim, inject, retention, settle
+from mta.spool import claim, inject, retention
 from mta.spool.models import Attempt, Body, Message, Recipient
 from mta.storage.fields import now_ms
 from tests.cast import Cast
@@ -87,7 +86,7 @@ def test_a_message_of_which_anything_is_open_stays_whole(
     if outcome:
         results.append(desk.result(last, outcome))
     context = desk.context(cast, held.token, "x.test")
-    settle.settle(context, results, desk.schedule, random.Random(1))
+    desk.settled_as(context, results)
     if state == "held":
         claim.give_back(held.token)
         Recipient.objects.filter(pk=last).update(state="held")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,8 +12,8 @@ import pytest
 from mta.events.models import Event
 from mta.mail.address import parse_address
 from mta.mail.spec import Spec
-from mta.spool import bodies, failure, inject, settle
-from mta.spool.load import BODIES, load
+from mta.spool import bodies, failure, inject
+from mta.spool.load import BODIES
 from mta.spool.models import Attempt, Body, Message, Recipient
 from mta.storage.fields import from_ms, now_ms
 from mta.suppression.models import Suppression
@@ -91,7 +90,7 @@ def test_bounced_suppresses_and_reports(cast: Cast) -> None:
     assert report.reverse_path == ""
     assert report.recipients.get().address == "bounces@acme.test"
     held = desk.take("acme.test")
-    (outgoing,) = load(held.token)
+    (outgoing,) = desk.loaded(held.token)
     content = outgoing.wire()
     for text in (b"Final-Recipient: rfc822; a@x.test", b"Status: 5.1.1", b"550 5.1.1 no such user",
                  b"Original-Envelope-Id: QQ314159", b"Subject: Hello", b"mx1.x.test"):  # fmt: skip
@@ -115,7 +114,7 @@ def test_one_report_tells_of_all_recipients_of_a_message(cast: Cast) -> None:
     desk.injected(cast, "a@x.test", "b@x.test")
     desk.injected(cast, "c@x.test")
     assert desk.settled(cast, desk.take("x.test"), "x.test", "bounced").dsns == 2
-    contents = [one.wire() for one in load(desk.take("acme.test").token)]
+    contents = [one.wire() for one in desk.loaded(desk.take("acme.test").token)]
     told = sorted(sorted(name for name in b"abc" if bytes([name]) + b"@x.test" in content)
                   for content in contents)  # fmt: skip
     assert told == [[*b"ab"], [*b"c"]]
@@ -138,9 +137,9 @@ def test_who_is_not_told(
     to = inject.NewRecipient(parse_address("a@x.test"), **of_recipient)
     inject.inject([inject.NewMessage(**{**fields_of(message), "recipients": [to]})])
     held = desk.take("x.test")
-    summary = settle.settle(
+    summary = desk.settled_as(
         desk.context(cast, held.token, "x.test", **of_context),
-        [desk.result(held.recipient_ids[0], "bounced")], desk.schedule, random.Random(1),
+        [desk.result(held.recipient_ids[0], "bounced")]
     )  # fmt: skip
     assert (summary.settled, summary.dsns) == (1, 0)
     assert not Message.objects.filter(origin="dsn").exists()
@@ -159,11 +158,11 @@ def test_a_report_on_personalised_mail_shows_the_head_of_this_recipient(cast: Ca
     message = cast.message(content=content, kind="template")
     inject.inject([inject.NewMessage(**{**fields_of(message), "recipients": to})])
     held = desk.take("x.test")
-    outgoing = load(held.token)
+    outgoing = desk.loaded(held.token)
     assert b"Subject: Hello Ada" in outgoing[0].wire()
     assert not outgoing[0].shared
     assert desk.settled(cast, held, "x.test", "bounced").dsns == 1
-    (report,) = load(desk.take("acme.test").token)
+    (report,) = desk.loaded(desk.take("acme.test").token)
     assert b"Subject: Hello Ada" in report.wire()
 
 
@@ -199,7 +198,7 @@ def test_a_deferral_past_the_end_of_life_expires(cast: Cast) -> None:
     assert (row.state, row.bounce_class) == ("expired", "expired")
     assert "451 4.7.1 later" in row.last_reply
     assert [kind for kind, _ in events(rid)] == ["expiration"]
-    (report,) = load(desk.take("acme.test").token)
+    (report,) = desk.loaded(desk.take("acme.test").token)
     assert b"Status: 4.4.7" in report.wire()
     assert desk.broken() == []
 
