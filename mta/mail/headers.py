@@ -138,7 +138,7 @@ def _received_begin(helo: str, peer: str, by: str, protocol: str) -> str:
 
 def _instant(at: datetime) -> str:
     """RFC 5322 3.3, of which there is one a second however many messages come."""
-    return _formatted(at.replace(microsecond=0))
+    return _formatted(at.replace(microsecond=0) if at.microsecond else at)
 
 
 _formatted = lru_cache(maxsize=8)(format_datetime)

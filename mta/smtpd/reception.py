@@ -103,7 +103,7 @@ class Reception:
         hub, envelope = self._hub, received.envelope
         message_id = hub.door.new_id()
         queue_id = ids.encode(message_id)
-        now = datetime.now(UTC)
+        now = datetime.now(UTC).replace(microsecond=0)
         only = envelope.recipients[0].address if len(envelope.recipients) == 1 else None
         prepared = smtp_message.prepare(
             received.content,
