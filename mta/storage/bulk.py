@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from django.db import connection, models
 
 Row = Sequence[Any]
@@ -108,14 +107,11 @@ def update(
                 [*params, *fence_params],
             )
         else:
-            # One statement: half the cost of one a row. The values are text, numbers or nothing.
-            given = enumerate([key, *columns])
-            parts = ", ".join(f'value ->> {n} AS "v_{name}"' for n, name in given)
-            sets = ", ".join(f'"{name}" = v."v_{name}"' for name in columns)
-            cursor.execute(
-                f'UPDATE "{table}" SET {sets} FROM (SELECT {parts} FROM json_each(%s)) AS v '  # noqa: S608
-                f'WHERE "{table}"."{key}" = v."v_{key}"{condition}',
-                [orjson.dumps(rows).decode(), *fence_params],
+            sets = ", ".join(f'"{name}" = %s' for name in columns)
+            # Not from JSON in one statement: with many columns reading it costs 2 us a row more.
+            cursor.executemany(
+                f'UPDATE "{table}" SET {sets} WHERE "{key}" = %s{condition}',  # noqa: S608
+                [(*row[1:], row[0], *fence_params) for row in rows],
             )
         return int(cursor.rowcount)
 
