@@ -87,13 +87,16 @@ class Created:
         """(rows of events, lines of the mail log): what outbox.write makes of NewEvents."""
         m, now, message_id = self.message, self.now, self.id
         tenant_id = m.tenant_id
-        shared = outbox.message_fields(
-            stream=self.fact.name, campaign=m.campaign, tags=list(m.tags), metadata=dict(m.metadata)
-        )
+        shared = said(
+            outbox.message_fields(
+                stream=self.fact.name, campaign=m.campaign, tags=list(m.tags),
+                metadata=dict(m.metadata),
+            )
+        )  # fmt: skip
         tenant = {"tenant": self.fact.tenant_name}
-        head, tail = f'{json(tenant)[:-1]},"to":', f",{json(shared)[1:]}"
-        logged = tenant | {key: shared[key] for key in ("stream", "campaign") if shared[key]}
-        end = f",{json(logged)[1:]}\n"
+        head, tail = f'{json(tenant)[:-1]},"to":', rest(shared)
+        logged = {name: value for name, value in shared.items() if name not in outbox.PRIVATE}
+        end = f"{rest(tenant | logged)}\n"
         kinds = ("reception", "suppression")
         begin = [
             f'{json({"at": now / 1000, "kind": kind, "id": encode(message_id)})[:-1]},"recipient":"'
@@ -108,12 +111,21 @@ class Created:
             lines.append(f'{begin[out]}{encode(recipient_id)}","to":{to}{end}')
         for index, one in enumerate(m.recipients):
             if one.metadata:
-                own = shared | {"metadata": {**m.metadata, **one.metadata}}
-                data = f"{head}{json(self.addresses[index])},{json(own)[1:]}"
-                rows[index] = (*rows[index][:5], data)
+                own = rest(shared | {"metadata": {**m.metadata, **one.metadata}})
+                rows[index] = (*rows[index][:5], f"{head}{json(self.addresses[index])}{own}")
         return rows, lines
 
 
 def json(value: Any) -> str:
     """JSON text."""
     return orjson.dumps(value).decode()
+
+
+def said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say something; who reads events puts the others back."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def rest(fields: Mapping[str, Any]) -> str:
+    """The end of a JSON object that was begun with another member."""
+    return f",{json(fields)[1:]}" if fields else "}"
