@@ -18,7 +18,7 @@ HOLD_SECONDS = 0.05
 #: Recipients started within the last second that make a busy system.
 BUSY = 200
 #: Shortest time between two rounds of a busy system.
-REST_SECONDS = 0.005
+REST_SECONDS = 0.02
 #: Lanes remembered.
 MOST_LANES = 20_000
 
