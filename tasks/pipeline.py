@@ -56,6 +56,7 @@ def send(stage: str, convoys: Iterable[Sequence[Batch]]) -> None:
                     argsrepr=told(convoy),
                     producer=producer,
                     ignore_result=True,
+                    priority=queues.priority(convoy),
                     **queues.bound(queues.of_batch(convoy[0]) if stage == "deliver" else stage),
                 )
     except (OperationalError, OSError) as error:

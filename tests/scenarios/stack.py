@@ -126,7 +126,7 @@ class Stack:
         """Recipients that wait in the broker's queues of these names."""
         client = self.redis()
         count = 0
-        for name in client.keys(pattern):
+        for name in client.keys(f"{pattern}*"):
             for message in client.lrange(name, 0, -1):
                 (convoy,), _, _ = json.loads(b64decode(json.loads(message)["body"]))
                 count += sum(len(batch["recipient_ids"]) for batch in convoy)
