@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +72,7 @@ class Connector:
         self.most, self.places = most, asyncio.Semaphore(most)
         self.dead: dict[str, float] = {}
         self.threads = ThreadPoolExecutor(threads, thread_name_prefix="redis")
-        self.lessor = Lessor(limits, self.ask)
+        self.lessor = Lessor(limits, self.ask, self.take_any)
 
     async def ask(self, question: Callable[..., T], *args: Any) -> T:
         """Run what blocks outside the loop."""
@@ -85,9 +85,10 @@ class Connector:
     async def get(self, path: Path) -> Connection | Refusal:
         """A connection with room for a message, or why there is none. Raises redis.RedisError."""
         refusal = Refusal("connect", "no host has an address that the source can reach", final=True)
-        for host, address in self.order(path):
-            key = self.key(path, address)
-            got = self.take(key) or await self.lessor.wait(path, key)
+        order = self.order(path)
+        keys = [self.key(path, address) for _, address in order]
+        for key, (host, address) in zip(keys, order, strict=True):
+            got = self.take(key) or await self.lessor.wait(path, keys)
             if isinstance(got, Connection):
                 return got
             if got is None:
@@ -233,12 +234,16 @@ class Connector:
         finally:
             self.opening.discard(task)
 
-    def take(self, key: tuple[str, str]) -> Connection | None:
+    def take(self, key: Hashable) -> Connection | None:
         """A kept connection."""
         connection = self.pool.take(key)
         if connection is not None:
             self.lend(connection)
         return connection
+
+    def take_any(self, keys: Collection[Hashable]) -> Connection | None:
+        """A kept connection under one of the keys, the first that has one."""
+        return next(filter(None, map(self.take, keys)), None)
 
     def lend(self, connection: Connection) -> None:
         self.lent.add(connection)

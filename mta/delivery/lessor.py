@@ -4,8 +4,10 @@ Rule 1: runs that wait for one egress path are served first come, first served, 
         new connection or with a connection that another run needs no more.
 Rule 2: while a path is full one question every RETRY_SECONDS serves all that wait; a lease that
         comes back from this process is asked for at once.
-Rule 3: a lease that nobody waits for any more goes back.
-Rule 4: everything here happens in the loop, which never waits for Redis.
+Rule 3: on a full path an idle connection to any host of it is better than none: hosts of equal
+        preference come in changing order, and idle ones hold leases too.
+Rule 4: a lease that nobody waits for any more goes back.
+Rule 5: everything here happens in the loop, which never waits for Redis.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -36,13 +38,14 @@ MOST_AT_ONCE = 200
 MOST_REMEMBERED = 1000
 
 Got = Slot | Connection | None
+Keys = Collection[Hashable]
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A run that waits; `key` and `most` say which kept connection it could use."""
+    """A run that waits; `keys` and `most` say which kept connection it could use."""
 
-    key: Hashable
+    keys: Keys
     most: int
     got: asyncio.Future[Got]
     timer: asyncio.TimerHandle | None = None
@@ -68,10 +71,17 @@ class Queue:
 
 
 class Lessor:
-    """The leases of one worker process; `ask` runs a blocking question outside the loop."""
+    """The leases of one worker process.
 
-    def __init__(self, limits: Limits, ask: Callable[..., Awaitable[Any]]) -> None:
-        self.limits, self.ask = limits, ask
+    `ask` runs a blocking question outside the loop, `kept` takes an idle connection under one of
+    the keys.
+    """
+
+    def __init__(
+        self, limits: Limits, ask: Callable[..., Awaitable[Any]],
+        kept: Callable[[Keys], Connection | None],
+    ) -> None:  # fmt: skip
+        self.limits, self.ask, self.kept = limits, ask, kept
         self.queues: dict[str, Queue] = {}
         #: Loop time until which a path is taken to be full.
         self.full: dict[str, float] = {}
@@ -80,18 +90,20 @@ class Lessor:
         self.pollers: set[asyncio.Task[None]] = set()
         self.stopped = False
 
-    async def wait(self, path: Path, key: Hashable) -> Got:
-        """A lease for a new connection, a connection under `key` that came free, or None.
+    async def wait(self, path: Path, keys: Keys) -> Got:
+        """A lease for a new connection, a connection under one of `keys`, or None.
 
         None: there was neither within PATIENCE, or the worker stops. Raises redis.RedisError.
         """
         if self.stopped:
             return None
         got: asyncio.Future[Got] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(key, path.messages_per_connection, got)
+        waiter = Waiter(keys, path.messages_per_connection, got)
         queue = self.queue(slot_key(path))
         queue.limit = path.connections
         queue.waiters.append(waiter)
+        if queue.name in self.full:
+            self.serve_kept(waiter)
         self.give_up_later(queue, waiter)
         try:
             return await waiter.got
@@ -142,7 +154,7 @@ class Lessor:
         """Hand a connection that came free to the first who can use it; whether somebody could."""
         queue = self.queues.get(slot_key(path))
         for waiter in queue.waiters if queue is not None else ():
-            if not waiter.got.done() and waiter.key == key and connection.sent < waiter.most:
+            if not waiter.got.done() and key in waiter.keys and connection.sent < waiter.most:
                 waiter.got.set_result(connection)
                 return True
         return False
@@ -190,7 +202,17 @@ class Lessor:
         if len(leased) == count:
             self.full.pop(queue.name, None)
         elif not queue.freed.is_set():
+            # Once: what becomes idle later is offered to those who wait.
+            if queue.name not in self.full:
+                for waiter in queue.waiters:
+                    self.serve_kept(waiter)
             self.remember_full(queue.name)
+
+    def serve_kept(self, waiter: Waiter) -> None:
+        """An idle connection for one who waits for a full path."""
+        kept = None if waiter.got.done() else self.kept(waiter.keys)
+        if kept is not None:
+            waiter.got.set_result(kept)
 
     def acquired(self, slots: list[Slot]) -> list[Slot]:
         """Those of one path's slots that could be leased."""

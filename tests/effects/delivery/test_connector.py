@@ -96,6 +96,25 @@ def test_who_waited_first_is_served_first_by_one_poller(cast: Cast, worker: Work
     assert len(asked) < 20, "one question serves all that wait"
 
 
+def test_an_idle_connection_to_another_host_is_better_than_none(
+    cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one,) = worker.world.add_site("x.test")
+    (other,) = worker.world.add_site("y.test")
+    hosts = (("mx1.x.test", (one,)), ("mx1.y.test", (other,)))
+    where = path(cast, "x.test", [], hosts=hosts, connections=1)
+    first = got(worker, where)
+    assert first.address == one
+    worker.put(where, first)
+    turned = path(cast, "x.test", [], hosts=hosts[::-1], connections=1)
+    for _ in range(2):  # found full, and known to be full
+        assert got(worker, turned) is first
+        worker.put(turned, first)
+    wide = path(cast, "x.test", [], hosts=hosts[::-1], connections=2)
+    worker.connector.lessor.full.clear()
+    assert got(worker, wide).address == other, "there is room: by preference"
+
+
 def test_patience_ends_only_when_the_path_is_known_to_be_full(
     cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
