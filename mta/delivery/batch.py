@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Written into every batch; a worker of another version refuses what it does not know.
 VERSION = 2
@@ -42,8 +42,7 @@ class Path:
     queue: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one recipient met; instants in milliseconds, `stage` as in mta.net.smtp_envelope."""
 
     recipient_id: int
@@ -99,7 +98,7 @@ class Batch:
         values = dict(zip(NAMES, VALUES(self), strict=True))
         if self.path is not None:
             values["path"] = PATH_ROW(self.path)
-        values["outcomes"] = [OUTCOME_ROW(outcome) for outcome in self.outcomes]
+        values["outcomes"] = list(map(tuple, self.outcomes))
         return values
 
     @classmethod
@@ -130,16 +129,15 @@ def path_of(row: Sequence[Any]) -> Path:
 
 def outcome_of(row: Sequence[Any]) -> Outcome:
     """An outcome from its row, in messages and in the journal."""
-    return Outcome(*row)
+    return Outcome._make(row)
 
 
 def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     """The outcome's values in the order of its fields."""
-    return OUTCOME_ROW(outcome)
+    return tuple(outcome)
 
 
 #: dataclasses.asdict copies all the way down: 100 outcomes took it 1.5 ms.
 NAMES = tuple(Batch.__slots__)
 VALUES: attrgetter[tuple[Any, ...]] = attrgetter(*NAMES)
 PATH_ROW: attrgetter[tuple[Any, ...]] = attrgetter(*Path.__slots__)
-OUTCOME_ROW: attrgetter[tuple[Any, ...]] = attrgetter(*Outcome.__slots__)

@@ -64,8 +64,9 @@ def routed(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Bat
     if isinstance(found, ResolveError):
         return batch.with_outcomes(
             *(
-                replace(outcome(rid, "", "dns", found.text, now, batch),
-                        code=found.code, enhanced=found.enhanced)
+                outcome(rid, "", "dns", found.text, now, batch)._replace(
+                    code=found.code, enhanced=found.enhanced
+                )
                 for rid in waiting
             )
         )  # fmt: skip
@@ -76,8 +77,9 @@ def routed(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Bat
     if isinstance(chosen, NoSource):
         return batch.with_outcomes(
             *(
-                replace(outcome(rid, "postponed", "local", chosen.reason, now, batch),
-                        until=chosen.until)
+                outcome(rid, "postponed", "local", chosen.reason, now, batch)._replace(
+                    until=chosen.until
+                )
                 for rid in waiting
             )
         )  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import zstandard
 
@@ -14,6 +15,7 @@ from mta import wiring
 from mta.mail.compose import Composer, Spec
 from mta.spool.models import Body, BodyKind
 from mta.storage import bulk, secrets
+from mta.storage.statement import rows
 
 #: Bytes of plain content that one process keeps ready.
 CACHE_BYTES = 64 * 2**20
@@ -99,7 +101,7 @@ class Bodies:
                 found[digest] = self.ready[digest][0]
         missing = wanted - found.keys()
         if missing:
-            for body in Body.objects.filter(digest__in=missing):
+            for body in read(sorted(missing)):
                 found[body.digest] = content = unpack(body)
                 self.keep(body.digest, content, body.size)
         if len(found) != len(wanted):
@@ -116,7 +118,27 @@ class Bodies:
                 self.size -= self.ready.popitem(last=False)[1][1]
 
 
-def unpack(body: Body) -> Content:
+class Stored(NamedTuple):
+    """A body as the hot path reads it; a model instance costs 20 us."""
+
+    digest: str
+    kind: str
+    content: bytes
+    encrypted: bool
+    size: int
+
+
+def read(digests: Sequence[str]) -> list[Stored]:
+    """The rows of these bodies."""
+    condition, params = bulk.texts("digest", digests)
+    names = ", ".join(Stored._fields)
+    return [
+        Stored._make(row)
+        for row in rows(f"SELECT {names} FROM spool_body WHERE {condition}", params)  # noqa: S608
+    ]
+
+
+def unpack(body: Stored | Body) -> Content:
     """The wire form, or the compiled template."""
     content = bytes(body.content)
     if body.encrypted:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,8 +20,7 @@ from mta.storage.statement import rows
 BODIES = Bodies()
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One message to one address, ready to be rendered."""
 
     recipient_id: int
@@ -51,9 +51,15 @@ class Outgoing:
         return self.content.render(
             to=self.address,
             substitutions=values,
-            date=from_ms(self.created_at - self.created_at % 1000),
+            date=moment(self.created_at // 1000),
             message_id=f"{encode(self.recipient_id)}@{self.sender_domain}",
         )
+
+
+@lru_cache(maxsize=64)
+def moment(second: int) -> datetime:
+    """The instant of the Date field; a campaign's recipients share it."""
+    return from_ms(second * 1000)
 
 
 def load_many(tokens: Sequence[int]) -> dict[int, list[Outgoing]]:

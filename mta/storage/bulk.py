@@ -122,3 +122,10 @@ def numbers(column: str, values: Sequence[int]) -> tuple[str, list[Any]]:
         return f"{column} = ANY(%s::bigint[])", [list(values)]
     # The values are integers, so they can stand in the text: SQLite limits parameters, not text.
     return f"{column} IN ({','.join(str(int(value)) for value in values)})", []
+
+
+def texts(column: str, values: Sequence[str]) -> tuple[str, list[Any]]:
+    """The same for texts, which cannot stand in the statement."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(%s)", [list(values)]
+    return f"{column} IN ({','.join(['%s'] * len(values))})", list(values)

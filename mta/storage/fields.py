@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from mta.storage import secrets
@@ -32,7 +32,7 @@ def from_ms(value: int) -> datetime:
 
 
 def now_ms() -> int:
-    return to_ms(timezone.now())
+    return time.time_ns() // 1_000_000
 
 
 class InstantField(IntegerBase):

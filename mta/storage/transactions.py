@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from django.db import OperationalError, connection, transaction
 
+from mta.storage.turn import turn
+
 T = TypeVar("T")
 #: SQLite says "locked" after its busy time-out, PostgreSQL "deadlock" or "serialize".
 AGAIN = ("locked", "deadlock", "could not serialize")
@@ -37,8 +39,11 @@ def write(work: Callable[[], T], *, durable: bool = True) -> T:
 @contextmanager
 def opened(durable: bool) -> Iterator[None]:
     """A transaction; inside another one, a part of it."""
-    if durable or connection.in_atomic_block:
+    if connection.in_atomic_block:
         with transaction.atomic():
+            yield
+    elif durable:
+        with turn(), transaction.atomic():
             yield
     elif connection.vendor == "postgresql":
         with transaction.atomic(), connection.cursor() as cursor:
@@ -50,7 +55,7 @@ def opened(durable: bool) -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA synchronous=NORMAL")
             try:
-                with transaction.atomic():
+                with turn(), transaction.atomic():
                     yield
             finally:
                 cursor.execute("PRAGMA synchronous=FULL")

@@ -95,7 +95,7 @@ def test_a_result_given_twice_counts_once(cast: Cast) -> None:
 
 def poison(result: Result) -> Result:
     """An instant that no column takes."""
-    return replace(result, at=2**70)
+    return result._replace(at=2**70)
 
 
 @pytest.mark.parametrize("outcome", ["delivered", "bounced"])
