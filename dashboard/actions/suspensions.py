@@ -21,10 +21,10 @@ from mta.delivery.shaping import rules
 from mta.egress.models import Source, SourceStatus, Suspension, SuspensionScope
 from mta.egress.sources import KEEP_SECONDS, forget
 from mta.mail.address import AddressError, normalise_domain
-from mta.policy.lifecycle import WAITING
 from mta.policy.shaping import providers
 from mta.spool import inject
-from mta.spool.models import Lane, Recipient
+from mta.spool.models import Lane
+from mta.spool.put_off import bring_back
 from mta.storage.fields import now_ms
 from mta.storage.transactions import write
 from mta.tenants.models import Tenant, TenantStatus
@@ -191,16 +191,8 @@ def end(found: Sequence[Suspension]) -> tuple[int, int]:
     lanes = recipients = 0
     for one in found:
         rows, reasons = put_off_by(one)
-        recipients += (
-            Recipient.objects.filter(
-                reasons_like("last_reply", reasons),
-                lane__in=rows,
-                state__in=sorted(WAITING),
-                next_attempt_at__gt=due,
-            )
-            .order_by()
-            .update(next_attempt_at=due)
-        )
+        ids = list(rows.order_by().values_list("pk", flat=True))
+        recipients += bring_back(ids, reasons, due)
         waiting = rows.filter(reasons_like("hold_reason", reasons) | Q(due_at__lt=due))
         lanes += waiting.order_by().update(due_at=due, hold_reason="")
         one.delete()

@@ -90,6 +90,7 @@ class Limits:
         self._give_back = load(client, "give_back")
         self._acquire = load(client, "acquire")
         self._renew = load(client, "renew")
+        self._release = load(client, "release")
         self._held = load(client, "held")
 
     def take(
@@ -149,10 +150,8 @@ class Limits:
     def release(self, slots: Sequence[Slot]) -> None:
         """End leases; one that ended by itself is no error."""
         if slots:
-            with self._client.pipeline(transaction=False) as pipeline:
-                for slot in slots:
-                    pipeline.zrem(self._prefix + slot.key, slot.holder)
-                pipeline.execute()
+            holders = [slot.holder for slot in slots]
+            self._release(keys=self._names(_keys(slots)), args=holders)
 
     def held(self, key: str) -> int:
         """Count the leases of a slot that have not run out."""

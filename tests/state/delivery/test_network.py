@@ -91,3 +91,25 @@ def test_what_is_known_is_told_at_once_and_the_rest_as_it_comes(
     assert "bug.test" in caplog.text
     assert dict(told)["none.test"] is answers["none.test"]
     assert network.look_up([], lambda domain, answer: told.clear()) == {}
+
+
+def test_more_silent_name_servers_than_turns_hold_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network, "SLOW_SECONDS", 0.01)
+    resolver = network.network().resolver
+    answer = Route("x.test", (), 0.0)
+    slow = threading.Event()
+
+    async def route(domain: str) -> Route:
+        while domain != "x.test" and not slow.is_set():
+            await asyncio.sleep(0.001)
+        return answer
+
+    monkeypatch.setattr(resolver, "route", route)
+    told: list[str] = []
+    silent = [f"silent{number}.test" for number in range(network.SIDE_BY_SIDE + 1)]
+    network.look_up([*silent, "x.test"], lambda domain, _: told.append(domain))
+    wait_until(lambda: told == ["x.test"], 10, "the only one that is answered")
+    slow.set()
+    wait_until(lambda: len(told) == len(silent) + 1, 10, "the others")
