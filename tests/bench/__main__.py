@@ -52,9 +52,6 @@ def name_of(made: Line) -> str:
 
 def measured(chosen: Options) -> Iterator[Line | None]:
     """Every bench on every backend, each line printed as it is there; None for one that failed."""
-    peer, peer_said = None, {}
-    if set(chosen.benches) - ALONE.keys():
-        peer, peer_said = in_folder(lambda folder: throughput.measure_peer(chosen, folder))
     for backend in chosen.backends:
         for bench in chosen.benches:
             say(f"{bench} on {backend}")
@@ -62,7 +59,7 @@ def measured(chosen: Options) -> Iterator[Line | None]:
             def work(folder: Path, bench: str = bench, backend: str = backend) -> Line:
                 if bench in ALONE:
                     return ALONE[bench](backend, chosen, folder)
-                return throughput.run(bench, backend, chosen, folder, peer, peer_said)
+                return throughput.run(bench, backend, chosen, folder)
 
             try:
                 made = in_folder(work)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from tests.bench.goals import figure
 from tests.bench.meaning import ABOUT_OTHERS, MEANING, TITLES, repeat
@@ -55,14 +56,18 @@ def of(lines: Sequence[Line], section: str) -> list[Line]:
 
 
 def rates(lines: Sequence[Line]) -> list[Bar]:
-    """Campaign and relay, then each peer that was measured."""
+    """Campaign and relay, then the peer."""
     found = of(lines, "throughput")
     ours = [
         Bar(name(line), line["msgs_per_s"], f"= {line['ratio']:.1f} x" if line["ratio"] else "")
         for line in found
     ]
-    peers = {line["peer_msgs_per_s"]: line["peer"] for line in found if line["peer"]}
-    return ours + [Bar(peer, rate, ours=False) for rate, peer in peers.items()]
+    peers: dict[str, list[float]] = {}
+    for line in found:
+        if line["peer"]:
+            peers.setdefault(line["peer"], []).append(line["peer_msgs_per_s"])
+    # One bar for all its runs: they differ by the machine's drift alone.
+    return ours + [Bar(peer, fmean(rates), ours=False) for peer, rates in peers.items()]
 
 
 def latencies(lines: Sequence[Line]) -> list[Bar]:
