@@ -235,7 +235,7 @@ class Stack:
     def durability(self) -> str:
         """What the database itself says of its commits."""
         if self.postgres is not None:
-            names = ("fsync", "synchronous_commit", "full_page_writes")
+            names = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
             said = [f"{name}={self.ask('sql', query=f'SHOW {name}')[0][0]}" for name in names]
             return " ".join(said)
         level = self.ask("sql", query="PRAGMA synchronous")[0][0]
