@@ -94,26 +94,6 @@ class Sender:
             self.running -= count
             self.changed.notify_all()
 
-    def send(self, batch: Batch) -> Batch:
-        """Begin one batch and wait for its end; raises what the run raises."""
-        done: list[Batch] = []
-        errors: list[BaseException] = []
-        over = threading.Event()
-
-        def keep(batch: Batch) -> None:
-            done.append(batch)
-            over.set()
-
-        def fail(_: Batch, error: BaseException) -> None:
-            errors.append(error)
-            over.set()
-
-        self.launch([batch], keep, fail)
-        over.wait()
-        if errors:
-            raise errors[0]
-        return done[0]
-
     def under_way(self) -> int:
         """Runs that have not ended."""
         return self.running

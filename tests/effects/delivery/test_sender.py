@@ -112,7 +112,7 @@ def test_units_that_were_not_used_go_back(
     batch = worker.received(worker.batch(cast, "x.test", ["127.0.0.1"], day_cap=50))
     monkeypatch.setattr(worker.connector, "get", broken)
     with pytest.raises(ZeroDivisionError):
-        worker.sender.send(batch)
+        worker.send(batch)
     counter = warmup_counter("acme-source", "mx1.x.test", 50, str(today().date()))
     assert worker.limits.used([counter]) == [0]
 
@@ -214,7 +214,7 @@ def test_a_claim_that_ended_by_our_clock_sends_nothing(cast: Cast, worker: Worke
     desk.injected(cast, *TO)
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     worker.custody.ends[batch.token] = 0.0
-    sent = worker.sender.send(batch)
+    sent = worker.send(batch)
     assert {outcome.kind for outcome in sent.outcomes} == {"postponed"}
     assert worker.world.total == 0
 
@@ -224,7 +224,7 @@ def test_what_the_batch_lost_is_not_sent(cast: Cast, worker: Worker) -> None:
     first, *_ = desk.injected(cast, *TO[:2]).recipient_ids
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     claim.give_back(batch.token, only=[first])
-    assert len(worker.sender.send(batch).outcomes) == 1
+    assert len(worker.send(batch).outcomes) == 1
 
 
 def test_decided_recipients_and_batches_without_a_path_are_left_alone(
@@ -234,10 +234,10 @@ def test_decided_recipients_and_batches_without_a_path_are_left_alone(
     desk.injected(cast, *TO[:2])
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     pathless = replace(batch, path=None)
-    assert worker.sender.send(pathless) is pathless
+    assert worker.send(pathless) is pathless
     assert seal.seal([pathless]) == [pathless]
     decided = batch.with_outcomes(Outcome(batch.recipient_ids[0], "suppressed", "local", "s"))
-    assert len(worker.sender.send(decided).outcomes) == 2
+    assert len(worker.send(decided).outcomes) == 2
     assert worker.world.total == 1
 
 

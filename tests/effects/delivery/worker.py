@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path as Folder
 from typing import Any
@@ -67,9 +68,29 @@ class Worker:
 
         self.loop.run(put())
 
+    def send(self, batch: Batch) -> Batch:
+        """Begin one batch and wait for its end; raises what the run raises."""
+        done: list[Batch] = []
+        errors: list[BaseException] = []
+        over = threading.Event()
+
+        def keep(batch: Batch) -> None:
+            done.append(batch)
+            over.set()
+
+        def fail(_: Batch, error: BaseException) -> None:
+            errors.append(error)
+            over.set()
+
+        self.sender.launch([batch], keep, fail)
+        over.wait()
+        if errors:
+            raise errors[0]
+        return done[0]
+
     def sent(self, batch: Batch) -> Batch:
         """Take and send."""
-        return self.sender.send(self.received(batch))
+        return self.send(self.received(batch))
 
     def close(self) -> None:
         self.connector.close()
