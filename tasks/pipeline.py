@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+import redis
 from kombu.exceptions import OperationalError
 
 from mta.delivery.batch import Batch
@@ -59,7 +60,7 @@ def send(stage: str, convoys: Iterable[Sequence[Batch]]) -> None:
                     priority=queues.priority(convoy),
                     **queues.bound(queues.of_batch(convoy[0]) if stage == "deliver" else stage),
                 )
-    except (OperationalError, OSError) as error:
+    except (OperationalError, redis.RedisError, OSError) as error:
         raise NotPublished(str(error)) from error
 
 

@@ -72,7 +72,7 @@ class Config:
     max_batches_per_domain: int
     #: Connections that one deliver worker may hold open at once.
     deliver_connections: int
-    #: Threads of the deliver worker for what blocks: database, Redis. Connections need none.
+    #: Threads of the deliver worker for what asks Redis. Connections need none.
     deliver_threads: int
     #: Number of hashed queues that the small sites share.
     tail_queues: int

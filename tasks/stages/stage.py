@@ -64,11 +64,19 @@ def in_custody(name: str) -> Callable[[Work], Callable[[list[dict[str, Any]]], N
 
 
 def carry_on(name: str, work: Work, batches: Sequence[Batch]) -> None:
-    """Do the work of a stage and send what comes of it to the next; raises NotPublished."""
+    """Do the work of a stage and send what comes of it to the next.
+
+    What the broker refused it may have taken all the same, and the next stage may be sending it:
+    it is not given back, its claim ends by itself unless somebody keeps it.
+    """
     done = apart(work, batches)
-    if done:
+    if not done:
+        return
+    try:
         pipeline.pass_on(name, done)
-        custody().pass_on([batch.token for batch in done], vouch=False)
+    except pipeline.NotPublished as error:
+        log.warning("%d batches not passed on by %s: %s", len(done), name, error)
+    custody().pass_on([batch.token for batch in done], vouch=False)
 
 
 def readable(convoy: list[dict[str, Any]]) -> list[Batch]:
