@@ -32,7 +32,7 @@ def shipped() -> Sequence[ShapingRule]:
 
 def from_row(row: Row) -> ShapingRule:
     """The admin's row as a rule; empty fields are inherited."""
-    values = {name: value for name in VALUES if (value := getattr(row, name)) not in (None, "")}
+    values = {name: value for name in VALUES if (value := getattr(row, name, None)) not in (None, "")}
     return ShapingRule(
         name=f"admin: {row}",
         match_kind=row.match_kind,

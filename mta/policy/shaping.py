@@ -1,8 +1,11 @@
 """How hard a site may be pushed: layered rules, and where each value came from.
 
-Rule 1: default < provider < site < site for one source; within a layer the later rule wins.
+Rule 1: default < provider < provider for one source < site < site for one source; within a layer
+        the later rule wins.
 Rule 2: a rule says only what it changes; the default row says everything, so nothing is implied.
 Rule 3: a provider is known by its MX suffixes; the rules that name them define it.
+Rule 4: what a provider's rule counts holds across all its sites together; what a rule for a site
+        counts holds for that site, and the provider's limit holds beside it.
 """
 
 import math
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from typing import Any
 
+from mta.policy.retry import parse_schedule
 from mta.policy.site import has_suffix, provider_of
 
 KINDS = ("default", "provider", "site")
@@ -29,9 +33,14 @@ class EgressLimits:
     connections: int = 10
     messages_per_connection: int = 100
     messages_per_second: float = 100.0
+    messages_per_minute: float = 0.0  #: 0: none, like those of the hour and the day
+    messages_per_hour: float = 0.0
+    messages_per_day: float = 0.0
     burst: int = 100  #: without a rule of its own: one second's messages
     connections_per_minute: int = 100
     tls: str = "opportunistic"  #: one of TLS_MODES
+    retry_steps: str = ""  #: waits such as "1m,5m,15m"; empty: the stream's
+    life_hours: float = 0.0  #: 0: the stream's
     connect_timeout: float = 60.0
     greeting_timeout: float = 300.0
     ehlo_timeout: float = 300.0
@@ -44,7 +53,18 @@ class EgressLimits:
 
 
 VALUES = {item.name: item.type for item in fields(EgressLimits)}
+#: Rates of messages: value name -> the seconds of its period.
+PERIODS: Mapping[str, int] = {
+    "messages_per_second": 1,
+    "messages_per_minute": 60,
+    "messages_per_hour": 3600,
+    "messages_per_day": 86_400,
+}
+#: What is counted for all mail of a source to a site, or to a provider when its rule says it.
+COUNTED = ("connections", "connections_per_minute", *PERIODS, "burst")
 _WHOLE = frozenset({"connections", "messages_per_connection", "burst", "connections_per_minute"})
+_TEXT = frozenset({"tls", "retry_steps"})
+_MAY_BE_ZERO = frozenset({*PERIODS, "life_hours"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,18 @@ class ShapingRule:
     match: str = ""  #: "", a provider's name, or a site name or MX suffix
     values: Mapping[str, int | float | str] = field(default_factory=dict)  #: keys of VALUES
     suffixes: tuple[str, ...] = ()  #: MX suffixes that make up the provider
-    source: str = ""  #: only for mail from this source (site rules)
+    source: str = ""  #: only for mail from this source (provider and site rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One rate of messages that a path has to keep."""
+
+    name: str  #: key of PERIODS
+    per_second: float
+    burst: int  #: messages that may go at once after a rest
+    rule: str
+    across: bool  #: counted for source and provider; else for source and site
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +97,31 @@ class Explained:
     limits: EgressLimits
     provider: str
     origin: dict[str, str]
+    #: Of COUNTED, what rules for the provider set: value and rule. It holds across all sites of
+    #: the provider together. Where `origin` names the same rule, nothing else holds for the site.
+    across: Mapping[str, tuple[int | float, str]] = field(default_factory=dict)
+    #: The bursts that rules set, for the site and across; 0: each rate has one second's messages.
+    bursts: tuple[int, int] = (0, 0)
+
+    def alone(self, name: str) -> bool:
+        """Tell whether a counted value holds for the site by itself, not only across."""
+        return name not in self.across or self.across[name][1] != self.origin[name]
+
+    def rates(self) -> tuple[Rate, ...]:
+        """All rates that messages of this path have to keep, none of them 0."""
+        found = []
+        for name, seconds in PERIODS.items():
+            value = getattr(self.limits, name)
+            if value and self.alone(name):
+                found.append(_rate(name, value / seconds, self.bursts[0], self.origin[name], False))
+            shared, rule = self.across.get(name, (0, ""))
+            if shared:
+                found.append(_rate(name, shared / seconds, self.bursts[1], rule, True))
+        return tuple(found)
+
+
+def _rate(name: str, per_second: float, burst: int, rule: str, across: bool) -> Rate:
+    return Rate(name, per_second, burst or max(1, math.ceil(per_second)), rule, across)
 
 
 def parse_rules(toml: str) -> tuple[ShapingRule, ...]:
@@ -112,21 +168,31 @@ def limits_for(
     provider = provider_of(mx_hosts, providers(rules))
     chosen: dict[str, Any] = {}
     origin = dict.fromkeys(VALUES, "built-in")
+    across: dict[str, tuple[int | float, str]] = {}
+    shared_burst = 0
     for rule in sorted(rules, key=_layer):  # a stable sort keeps the order within a layer
         if not _speaks_about(rule, provider, site, mx_hosts, source):
             continue
         for name, value in rule.values.items():
-            if not _fault(name, value):
-                chosen[name] = value if name in _WHOLE or name == "tls" else float(value)
-                origin[name] = rule.name
+            if _fault(name, value):
+                continue
+            chosen[name] = value if name in _WHOLE or name in _TEXT else float(value)
+            origin[name] = rule.name
+            if rule.match_kind == "provider" and name in COUNTED:
+                across[name] = (chosen[name], rule.name)
+        if rule.match_kind != "site":
+            shared_burst = chosen.get("burst", 0)
+    bursts = (chosen.get("burst", 0), shared_burst)
     if "burst" not in chosen and "messages_per_second" in chosen:
         chosen["burst"] = max(1, math.ceil(chosen["messages_per_second"]))
         origin["burst"] = origin["messages_per_second"]
-    return Explained(EgressLimits(**chosen), provider, origin)
+    return Explained(EgressLimits(**chosen), provider, origin, across, bursts)
 
 
 def _layer(rule: ShapingRule) -> int:
-    return KINDS.index(rule.match_kind) + (rule.source != "") if rule.match_kind in KINDS else 9
+    if rule.match_kind not in KINDS:
+        return 2 * len(KINDS)
+    return 2 * KINDS.index(rule.match_kind) + (rule.source != "")
 
 
 def _speaks_about(
@@ -151,13 +217,25 @@ def _fault(name: str, value: object) -> str:
         return f"{name} is no limit; known: {', '.join(sorted(VALUES))}"
     if name == "tls":
         return "" if value in TLS_MODES else f"tls {value!r} is none of {', '.join(TLS_MODES)}"
+    if name == "retry_steps":
+        return _schedule_fault(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return f"{name} {value!r} is no number"
     if name in _WHOLE and not isinstance(value, int):
         return f"{name} {value!r} must be a whole number"
-    # 0 a second means no limit of the rate; everything else must let something through.
-    if value < 0 or (value == 0 and name != "messages_per_second"):
+    # A rate of 0 means no limit of the rate; everything else must let something through.
+    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         return f"{name} {value!r} must be above 0"
+    return ""
+
+
+def _schedule_fault(value: object) -> str:
+    if not isinstance(value, str):
+        return f"retry_steps {value!r} is no text; write waits like 1m,5m,15m"
+    try:
+        parse_schedule(value or "1m")
+    except ValueError as error:
+        return f"retry_steps {value!r} cannot be read: {error}"
     return ""
 
 

@@ -29,10 +29,12 @@ def test_every_bounce_class_with_meaning_scope_and_action() -> None:
 
 def test_every_shaping_value_with_its_default() -> None:
     limits = EgressLimits()
+    words = {"burst": "one second's messages", "retry_steps": "the stream's"}
+    words |= {"life_hours": "the stream's", "tls": f"`{limits.tls}`"}
+    words |= {f"messages_per_{period}": "none" for period in ("minute", "hour", "day")}
     for name in shaping.VALUES:
-        told = CODE.findall(SHAPING[name][1])
-        if name != "burst":
-            assert told == [f"{getattr(limits, name):g}" if name != "tls" else limits.tls]
+        told = words[name] if name in words else f"`{getattr(limits, name):g}`"
+        assert SHAPING[name][1] == told, name
 
 
 def test_every_shipped_provider_with_its_limits() -> None:
