@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from dashboard.admin import egress, events, people, spool, suppression, tenants
+from dashboard.admin import egress, events, people, shaping, spool, suppression, tenants
 
-__all__ = ["egress", "events", "people", "spool", "suppression", "tenants"]
+__all__ = ["egress", "events", "people", "shaping", "spool", "suppression", "tenants"]
 
 admin.site.index_title = "Administration"
