@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 
 from mta.mail import ids
 from mta.policy.lifecycle import State
-from mta.spool.ids import EPOCH_MS, RANDOM_BITS
 
 DASH = SafeString('<span class="mm-faint">–</span>')
 
@@ -58,11 +57,6 @@ def label(word: str, tone: str = "") -> SafeString:
         tone or TONES.get(word, "plain"),
         word.replace("_", " "),
     )
-
-
-def accepted_at(row_id: int) -> datetime:
-    """When a message or recipient was made: its id tells to the millisecond."""
-    return datetime.fromtimestamp(((row_id >> RANDOM_BITS) + EPOCH_MS) / 1000, tz=UTC)
 
 
 def span(seconds: float) -> str:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from dashboard.actions.refusal import Refused
 from dashboard.explain_sources import SourceTold, sources_told
+from mta.control.refusal import Refused
 from mta.delivery.network import route_to
 from mta.delivery.shaping import rules
 from mta.egress.models import Suspension

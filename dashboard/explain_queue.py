@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.actions.refusal import Refused
-from dashboard.actions.selection import domain_named
-from dashboard.display import accepted_at
 from dashboard.queries import WAITING_SQL, fetch
+from mta.control.refusal import Refused
+from mta.control.selection import domain_named
 from mta.egress.sources import read_suspensions
 from mta.policy.lifecycle import WAITING, State
+from mta.spool.ids import made_at
 from mta.spool.models import Lane
 from mta.tenants.models import Tenant
 
@@ -136,7 +136,7 @@ def queue_line(
         waiting=waiting,
         in_flight=flying,
         held=held,
-        oldest_at=accepted_at(oldest) if oldest else None,
+        oldest_at=made_at(oldest) if oldest else None,
         next_attempt_at=lane.due_at if waiting else None,
         last_reply=lane.last_reply,
         last_reply_at=lane.last_reply_at,

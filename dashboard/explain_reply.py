@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from dashboard.actions.refusal import Refused
 from mta import wiring
+from mta.control.refusal import Refused
 from mta.delivery.shaping import shipped
 from mta.mail.reply import Reply
 from mta.policy.logged_reply import read_logged_reply

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dashboard.actions.refusal import Refused
 from dashboard.event_fields import fields_of
 from dashboard.finding import address_forms, id_of
 from dashboard.pages.messages import attempts_of, listed, outlooks_of, states_of
+from mta.control.refusal import Refused
 from mta.events.models import Event
 from mta.mail import ids
 from mta.spool.models import Attempt, Message, Recipient

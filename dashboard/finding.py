@@ -7,9 +7,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from mta.control.selection import address_forms
 from mta.mail import ids
-from mta.mail.address import AddressError, parse_address
 from mta.spool.models import Recipient
+
+__all__ = ["address_forms", "id_of", "recipients_of", "starting_with"]
 
 
 def id_of(term: str) -> int | None:
@@ -18,15 +20,6 @@ def id_of(term: str) -> int | None:
         return ids.decode(term)
     except ValueError:
         return None
-
-
-def address_forms(term: str) -> list[str]:
-    """The spellings under which an address may be stored; [] when it is no address."""
-    try:
-        address = parse_address(term)
-    except AddressError:
-        return []
-    return sorted({str(address), str(address).lower()})
 
 
 def recipients_of(term: str) -> QuerySet[Any, int] | None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from django.db import connection
 
-from dashboard.display import accepted_at
 from dashboard.kept import kept
+from mta.spool.ids import made_at
 from mta.spool.models import WAITING
 from mta.storage.fields import from_ms, now_ms
 
@@ -127,7 +127,7 @@ def take_survey(tenants: Tenants) -> Survey:
         domains=len(ranks),
         waiting=sum(by_priority.values()),
         in_flight=sum(flying.values()),
-        oldest_at=accepted_at(oldest_id) if oldest_id else None,
+        oldest_at=made_at(oldest_id) if oldest_id else None,
         by_priority=by_priority,
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.display import accepted_at
 from dashboard.queries import CAP, WAITING_SQL, Count, Tenants, fetch, from_ms_or_none, of_tenants
+from mta.spool.ids import made_at
 from mta.spool.models import Recipient
 
 #: Lanes shown of one domain, those with the nearest attempt first.
@@ -60,7 +60,7 @@ def lane_rows(domain: str, tenants: Tenants) -> list[LaneRow]:
             priority=priority,
             site=site,
             waiting=Count(min(number, CAP), number > CAP),
-            oldest_at=accepted_at(oldest) if oldest else None,
+            oldest_at=made_at(oldest) if oldest else None,
             in_flight=flying.get(lane_id, 0),
             window=window,
             due_at=from_ms_or_none(due_at),

@@ -15,10 +15,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dashboard import queries
-from dashboard.display import accepted_at
 from dashboard.kept import kept
 from dashboard.queries import WAITING_SQL, Count, Survey, Tenants, fetch, marks, of_tenants
 from mta.egress.models import Suspension
+from mta.spool.ids import made_at
 
 PER_PAGE = 50
 #: Recipients counted per lane of a shown row; the survey tells of longer queues.
@@ -139,7 +139,7 @@ def figures(
         rows[domain] = replace(
             rows[domain],
             waiting=count,
-            oldest_at=accepted_at(oldest_id) if oldest_id else None,
+            oldest_at=made_at(oldest_id) if oldest_id else None,
         )
     return with_suspensions([rows[domain] for domain in domains])
 

@@ -12,7 +12,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display, roles
-from dashboard.actions import suspensions
 from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
 from dashboard.admin.inlines import RowInline
 from dashboard.forms.egress import (
@@ -22,6 +21,7 @@ from dashboard.forms.egress import (
     StageFormSet,
     SuspensionForm,
 )
+from mta.control import suspensions
 from mta.egress.models import (
     Pool,
     PoolMember,

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.actions import selection
-from dashboard.actions.changes import TAKES, Done
-from dashboard.actions.preview import Preview, preview
-from dashboard.actions.refusal import Refused
-from dashboard.actions.selection import Selection
 from dashboard.display import span
+from mta.control import selection
+from mta.control.changes import TAKES, Done
+from mta.control.preview import Preview, preview
+from mta.control.refusal import Refused
+from mta.control.selection import Selection
 from mta.management.output import as_json
 from mta.policy.lifecycle import State
 from mta.storage.fields import now_ms, to_ms

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from datetime import UTC, datetime
 
 #: 2024-01-01T00:00:00Z in milliseconds.
 EPOCH_MS = 1_704_067_200_000
@@ -32,3 +33,8 @@ def new_ids(count: int) -> range:
 def new_id() -> int:
     """One id."""
     return new_ids(1)[0]
+
+
+def made_at(row_id: int) -> datetime:
+    """When a message or recipient was made: its id tells to the millisecond."""
+    return datetime.fromtimestamp(((row_id >> RANDOM_BITS) + EPOCH_MS) / 1000, tz=UTC)

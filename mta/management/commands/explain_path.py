@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.actions.refusal import Refused
 from dashboard.display import ago
 from dashboard.explain_path import PathTold, Stop, explain_path
 from dashboard.explain_sources import SourceTold
+from mta.control.refusal import Refused
 from mta.management.output import as_json, printable, table
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard import explain_reply as explain
-from dashboard.actions.refusal import Refused
+from mta.control.refusal import Refused
 from mta.management.output import printable
 from mta.policy.verdict import BOUNCE_CLASSES
 

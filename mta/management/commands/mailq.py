@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.actions.refusal import Refused
 from dashboard.display import ago, span
 from dashboard.explain_queue import QUEUED, QueueLine, Queues, queues
+from mta.control.refusal import Refused
 from mta.management.output import as_json, table
 from mta.storage.fields import now_ms, to_ms
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dashboard.actions import changes
-from dashboard.actions.changes import Done
-from dashboard.actions.selection import Selection
+from mta.control import changes
+from mta.control.changes import Done
+from mta.control.selection import Selection
 from mta.management.changing import ChangingCommand
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.actions import suspensions
-from dashboard.actions.refusal import Refused
-from dashboard.actions.selection import duration
+from mta.control import suspensions
+from mta.control.refusal import Refused
+from mta.control.selection import duration
 from mta.egress.models import SuspensionScope
 from mta.management.output import as_json
 

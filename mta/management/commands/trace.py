@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from dashboard.actions.refusal import Refused
 from dashboard.display import ago
 from dashboard.event_fields import reply_text
 from dashboard.explain_trace import AttemptTold, MessageTold, RecipientTold, Trace, trace
+from mta.control.refusal import Refused
 from mta.management.output import as_json, printable
 
 

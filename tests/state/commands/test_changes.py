@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard.actions import changes, ending, selection
 from mta import wiring
+from mta.control import changes, ending, selection
 from mta.events.models import Event
 from mta.policy.lifecycle import TRANSITIONS, State
 from mta.spool.inject import NewMessage, inject

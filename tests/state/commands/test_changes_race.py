@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from dashboard.actions import changes, selection
+from mta.control import changes, selection
 from mta.events.models import Event
 from mta.spool.claim import new_token
 from mta.spool.inject import inject

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
-from dashboard.actions.changes import TAKES
-from dashboard.actions.selection import KEYS, read
+from mta.control.changes import TAKES
+from mta.control.selection import KEYS, read
 from mta.policy.lifecycle import State
 from mta.spool.ids import EPOCH_MS, RANDOM_BITS
 from mta.spool.models import Lane

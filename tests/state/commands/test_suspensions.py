@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError
 from django.utils import timezone
 
-from dashboard.actions import suspensions
 from mta import wiring
+from mta.control import suspensions
 from mta.delivery.batch import Batch
 from mta.delivery.route import NoSource, source_for
 from mta.egress.models import Source, Suspension

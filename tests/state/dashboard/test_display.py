@@ -9,7 +9,7 @@ import pytest
 from dashboard import display
 from mta.events.models import Kind
 from mta.policy.lifecycle import State
-from mta.spool.ids import new_id
+from mta.spool.ids import made_at, new_id
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_instant_tells_the_exact_time() -> None:
 
 
 def test_an_id_tells_when_it_was_made() -> None:
-    made = display.accepted_at(new_id())
+    made = made_at(new_id())
     assert abs((datetime.now(UTC) - made).total_seconds()) < 10
 
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from dashboard.actions.refusal import Refused
-from dashboard.finding import address_forms
-from mta.mail.address import AddressError, normalise_domain
+from mta.control.refusal import Refused
+from mta.mail.address import AddressError, normalise_domain, parse_address
 from mta.policy.lifecycle import State
 from mta.policy.retry import parse_schedule
 from mta.spool.ids import EPOCH_MS, RANDOM_BITS
@@ -118,6 +117,15 @@ def addresses_named(values: Sequence[str]) -> Q:
             raise Refused(FILTER, f"address={value} is no mail address, such as ann@example.com.")
         found += spellings
     return Q(address__in=found)
+
+
+def address_forms(term: str) -> list[str]:
+    """The spellings under which an address may be stored; [] when it is no address."""
+    try:
+        address = parse_address(term)
+    except AddressError:
+        return []
+    return sorted({str(address), str(address).lower()})
 
 
 def older_than(values: Sequence[str]) -> Q:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from dashboard.actions.refusal import Refused
+from mta.control.refusal import Refused
 from mta.delivery.shaping import rules
 from mta.egress.models import Source, SourceStatus, Suspension, SuspensionScope
 from mta.egress.sources import KEEP_SECONDS, forget

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from django.db.models import Count, Min
 
-from dashboard.actions.selection import Selection
-from dashboard.display import accepted_at
+from mta.control.selection import Selection
 from mta.policy.lifecycle import State
+from mta.spool.ids import made_at
 
 #: Domains and tenants named in a preview, those with most recipients first.
 NAMED = 10
@@ -54,7 +54,7 @@ def preview(selection: Selection, states: frozenset[State]) -> Preview:
         domains=len(by_domain),
         by_tenant=largest(by_tenant),
         tenants=len(by_tenant),
-        oldest_at=accepted_at(oldest) if oldest else None,
+        oldest_at=made_at(oldest) if oldest else None,
         in_flight=flying,
     )
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from django.db import connection
 
-from dashboard.actions import ending
-from dashboard.actions.selection import Selection
+from mta.control import ending
+from mta.control.selection import Selection
 from mta.policy.lifecycle import TRANSITIONS, WAITING, State
 from mta.spool import inject, lanes
 from mta.spool.claim import RETURNED
