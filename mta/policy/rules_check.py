@@ -10,11 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from mta.mail.reply import Reply, ReplyError, parse_reply
 from mta.policy.classify import Classifier, mask
+from mta.policy.pattern_check import faults_of_pattern
 from mta.policy.rules import BounceRule
-
-_CODE_IN_TEXT = re.compile(r"^\^?\(?(?:\?:)?[245](?:\\d\\d|\\d\{2\}|\d\d)(?!\d)")
-_ENHANCED_FIRST = re.compile(r"^\^\(?(?:\?:)?\[?[245]+\]?\\?\.\d")
-_UPPER = re.compile(r"(?<!\\)[A-Z]")
 
 
 def validate(rules: Sequence[BounceRule]) -> list[str]:
@@ -26,7 +23,8 @@ def validate(rules: Sequence[BounceRule]) -> list[str]:
     ]
     for rule in rules:
         for pattern in rule.text:
-            problems.extend(_faults_of(rule, pattern))
+            where = f"rule {rule.name!r}: regex {pattern!r}"
+            problems.extend(f"{where} {fault}" for fault in faults_of_pattern(pattern))
         if not rule.samples:
             problems.append(f"rule {rule.name!r}: no samples; add a real reply that it decides")
     if _all_compile(rules):
@@ -44,24 +42,6 @@ def _all_compile(rules: Sequence[BounceRule]) -> bool:
     except re.error:
         return False
     return True
-
-
-def _faults_of(rule: BounceRule, pattern: str) -> Iterator[str]:
-    """Find what is wrong with a regex by looking at it alone."""
-    where = f"rule {rule.name!r}: regex {pattern!r}"
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        yield f"{where} does not compile: {error}"
-        return
-    if compiled.search(""):
-        yield f"{where} matches the empty text, so it matches everything"
-    if "\\\\" in pattern:
-        yield f"{where} has a doubled backslash; write it once, in single quotes"
-    if _CODE_IN_TEXT.match(pattern) or _ENHANCED_FIRST.match(pattern):
-        yield f"{where} expects the code in the text; use the fields codes and enhanced"
-    if _UPPER.search(pattern):
-        yield f"{where} has upper-case letters, but the text is lower-cased"
 
 
 def sample_reply(rule: BounceRule, sample: str) -> Reply:
