@@ -2,8 +2,17 @@
 
 from django.contrib import admin
 
-from dashboard.admin import egress, events, people, shaping, spool, suppression, tenants
+from dashboard.admin import (
+    egress,
+    events,
+    people,
+    shaping,
+    spool,
+    suppression,
+    tenants,
+    warmup,
+)
 
-__all__ = ["egress", "events", "people", "shaping", "spool", "suppression", "tenants"]
+__all__ = ["egress", "events", "people", "shaping", "spool", "suppression", "tenants", "warmup"]
 
 admin.site.index_title = "Administration"

@@ -1,4 +1,4 @@
-"""Pools, sources, warmup schedules and suspensions."""
+"""Pools, sources and suspensions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from dashboard.forms.egress import (
     MemberFormSet,
     PoolForm,
     SourceForm,
-    StageFormSet,
     SuspensionForm,
 )
 from mta.control import suspensions
@@ -27,8 +26,6 @@ from mta.egress.models import (
     PoolMember,
     Source,
     Suspension,
-    WarmupSchedule,
-    WarmupStage,
 )
 
 
@@ -165,56 +162,6 @@ class SourceAdmin(Row):
     @admin.display(description="Pools", ordering="n_pools")
     def pools_count(self, row: Any) -> int:
         return int(row.n_pools)
-
-
-class StageInline(RowInline):
-    model = WarmupStage
-    formset = StageFormSet
-    fields = ["day", "per_day"]
-    extra = 0
-
-
-@admin.register(WarmupSchedule)
-class WarmupScheduleAdmin(Row):
-    list_display = ["name", "description", "days", "first", "last", "in_use"]
-    search_fields = ["name", "description"]
-    inlines = [StageInline]
-    fieldsets = [
-        (
-            None,
-            {
-                "description": "Messages per day that a cold source may send to one provider. "
-                "After the last day the source is warm.",
-                "fields": ["name", "description"],
-            },
-        ),
-    ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        annotations = {
-            "n_days": Max("stages__day"),
-            "most": Max("stages__per_day"),
-            "least": Max("stages__per_day", filter=Q(stages__day=1)),
-            "n_sources": Count("sources", distinct=True),
-        }
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(**annotations)
-        return rows
-
-    @admin.display(description="Days", ordering="n_days")
-    def days(self, row: Any) -> int:
-        return row.n_days or 0
-
-    @admin.display(description="First day")
-    def first(self, row: Any) -> str:
-        return f"{row.least or 0:,}"
-
-    @admin.display(description="Largest day")
-    def last(self, row: Any) -> str:
-        return f"{row.most or 0:,}"
-
-    @admin.display(description="Sources", ordering="n_sources")
-    def in_use(self, row: Any) -> int:
-        return int(row.n_sources)
 
 
 @admin.register(Suspension)
