@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mta.delivery.shaping import from_row
 from mta.egress.models import ShapingRule as Row
-from mta.policy import rules_check, shaping, warmup
+from mta.policy import rules_check, shaping, shaping_check, warmup
 from mta.policy.rules import BounceRule, RuleError
 from mta.policy.rules import load_rules as load_bounce_rules
 from mta.policy.shaping import ShapingError, ShapingRule
@@ -37,7 +37,7 @@ def check_rules() -> RulesChecked:
     except ShapingError as error:
         problems.append(f"shaping: {error}")
     own = tuple(from_row(row) for row in Row.objects.filter(enabled=True).select_related("source"))
-    problems += [f"shaping: {one}" for one in shaping.validate((*shipped, *own))]
+    problems += [f"shaping: {one}" for one in shaping_check.validate((*shipped, *own))]
     problems += strangers(bounces, shipped)
     try:
         templates = len(warmup.load_templates())

@@ -10,6 +10,7 @@ from dashboard.forms.words import RowForm
 from mta.egress.models import ShapingMatch, ShapingRule
 from mta.policy import shaping as policy
 from mta.policy.shaping import load_rules, providers
+from mta.policy.shaping_check import validate
 
 LIMITS = {
     "connections": 1,
@@ -59,6 +60,6 @@ class ShapingRuleForm(RowForm):
         if kind == ShapingMatch.SITE and match.endswith("."):
             self.add_error("match", "Remove the dot at the end: it would never match.")
         rule = policy.ShapingRule("this rule", kind, match, given)
-        for problem in policy.validate([*shipped, rule]):
+        for problem in validate([*shipped, rule]):
             if problem.startswith("rule 'this rule'") and not self.errors:
                 self.add_error(None, problem)

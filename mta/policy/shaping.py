@@ -163,18 +163,18 @@ def limits_for(
 ) -> Explained:
     """Layer the rules that speak about this path; values a rule gets wrong are ignored.
 
-    Ignored, because a row of the admin must not stop mail; validate() tells about it.
+    Ignored, because a row of the admin must not stop mail; shaping_check tells about it.
     """
     provider = provider_of(mx_hosts, providers(rules))
     chosen: dict[str, Any] = {}
     origin = dict.fromkeys(VALUES, "built-in")
     across: dict[str, tuple[int | float, str]] = {}
     shared_burst = 0
-    for rule in sorted(rules, key=_layer):  # a stable sort keeps the order within a layer
+    for rule in in_layers(rules):
         if not _speaks_about(rule, provider, site, mx_hosts, source):
             continue
         for name, value in rule.values.items():
-            if _fault(name, value):
+            if fault_of_value(name, value):
                 continue
             chosen[name] = value if name in _WHOLE or name in _TEXT else float(value)
             origin[name] = rule.name
@@ -187,6 +187,11 @@ def limits_for(
         chosen["burst"] = max(1, math.ceil(chosen["messages_per_second"]))
         origin["burst"] = origin["messages_per_second"]
     return Explained(EgressLimits(**chosen), provider, origin, across, bursts)
+
+
+def in_layers(rules: Sequence[ShapingRule]) -> list[ShapingRule]:
+    """The rules as they are laid upon each other; a stable sort keeps the order within a layer."""
+    return sorted(rules, key=_layer)
 
 
 def _layer(rule: ShapingRule) -> int:
@@ -211,73 +216,29 @@ def _speaks_about(
     )
 
 
-def _fault(name: str, value: object) -> str:
-    """Say what is wrong with one value; "" when nothing is."""
+def fault_of_value(name: str, value: object) -> str:
+    """Say what is wrong with one value, to be read after its name; "" when nothing is."""
     if name not in VALUES:
-        return f"{name} is no limit; known: {', '.join(sorted(VALUES))}"
+        return f"is no limit; known: {', '.join(sorted(VALUES))}"
     if name == "tls":
-        return "" if value in TLS_MODES else f"tls {value!r} is none of {', '.join(TLS_MODES)}"
+        return "" if value in TLS_MODES else f"{value!r} is none of {', '.join(TLS_MODES)}"
     if name == "retry_steps":
-        return _schedule_fault(value)
+        return _fault_of_schedule(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return f"{name} {value!r} is no number"
+        return f"{value!r} is no number; give one"
     if name in _WHOLE and not isinstance(value, int):
-        return f"{name} {value!r} must be a whole number"
+        return f"{value!r} must be a whole number"
     # A rate of 0 means no limit of the rate; everything else must let something through.
     if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
-        return f"{name} {value!r} must be above 0"
+        return f"{value!r} must be above 0"
     return ""
 
 
-def _schedule_fault(value: object) -> str:
+def _fault_of_schedule(value: object) -> str:
     if not isinstance(value, str):
-        return f"retry_steps {value!r} is no text; write waits like 1m,5m,15m"
+        return f"{value!r} is no text; write waits like 1m,5m,15m"
     try:
         parse_schedule(value or "1m")
     except ValueError as error:
-        return f"retry_steps {value!r} cannot be read: {error}"
+        return f"{value!r} cannot be read: {error}"
     return ""
-
-
-def validate(rules: Sequence[ShapingRule]) -> list[str]:
-    """Return one sentence per problem, naming rule and fix; empty when all is well."""
-    problems = [
-        f"rule {rule.name!r}: {fault}"
-        for rule in rules
-        for name, value in rule.values.items()
-        if (fault := _fault(name, value))
-    ]
-    seen: dict[str, str] = {}
-    for rule in rules:
-        problems.extend(_match_faults(rule, providers(rules)))
-        for suffix in rule.suffixes:
-            if suffix in seen:
-                problems.append(f"rule {rule.name!r}: {suffix} already belongs to {seen[suffix]!r}")
-            seen[suffix] = rule.name
-    defaults = {name for rule in rules if rule.match_kind == "default" for name in rule.values}
-    needed = ("connections", "messages_per_connection", "messages_per_second", "tls")
-    problems.extend(
-        f"rule 'default': {name} is missing; every limit needs a default"
-        for name in needed
-        if name not in defaults
-    )
-    return problems
-
-
-def _match_faults(rule: ShapingRule, known: Mapping[str, tuple[str, ...]]) -> list[str]:
-    where = f"rule {rule.name!r}"
-    if rule.match_kind not in KINDS:
-        return [f"{where}: match kind {rule.match_kind!r} is none of {', '.join(KINDS)}"]
-    if (rule.match == "") != (rule.match_kind == "default"):
-        return [f"{where}: a {rule.match_kind} rule and the match {rule.match!r} do not fit"]
-    faults = []
-    if rule.match_kind == "provider" and rule.match not in known:
-        faults.append(f"{where}: no rule gives MX suffixes to provider {rule.match!r}; add mx")
-    if rule.match_kind != "default" and not rule.values:
-        faults.append(f"{where}: sets nothing")
-    for suffix in rule.suffixes:
-        if suffix.endswith(".") or suffix.startswith((".", "*")) or suffix != suffix.lower():
-            faults.append(f"{where}: suffix {suffix!r} never matches; write it as example.com")
-        elif "." not in suffix or " " in suffix:
-            faults.append(f"{where}: suffix {suffix!r} is no host suffix; write it as example.com")
-    return faults
