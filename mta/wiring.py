@@ -11,8 +11,10 @@ from mta.limits.counters import Counters
 from mta.limits.egress import Limits
 from mta.limits.memory import Memory
 from mta.limits.nudge import Nudge
+from mta.limits.tally import Tally
 from mta.net.dns import Resolver
 from mta.policy.classify import Classifier
+from mta.policy.hooks import Hooks, load
 from mta.policy.retry import RetrySchedule, parse_schedule
 from mta.settings.config import Config
 
@@ -53,6 +55,17 @@ def memory() -> Memory:
 @cache
 def counters() -> Counters:
     return Counters(redis_client())
+
+
+@cache
+def tally() -> Tally:
+    return Tally(redis_client())
+
+
+@cache
+def hooks() -> Hooks:
+    """The operator's own Python; HooksRefused when the module cannot be used."""
+    return load(config().policy)
 
 
 @cache

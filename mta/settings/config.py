@@ -82,6 +82,8 @@ class Config:
     retention_days: int
     #: Days after which events are deleted; 0: never.
     event_retention_days: int
+    #: Python module with hooks of your own (docs/reference/hooks.md); empty: none.
+    policy: str
     #: "production" or "demo" (short retry times; see mta/settings/profiles.py).
     profile: str
     #: Log level of the processes.
@@ -140,6 +142,7 @@ def load(env: Env) -> Config:
         rsa=env.choice("RSA", "auto", ("auto", "openssl")),
         retention_days=env.integer("RETENTION_DAYS", 30, low=0, high=36_500),
         event_retention_days=env.integer("EVENT_RETENTION_DAYS", 30, low=0, high=36_500),
+        policy=env.text("POLICY"),
         profile=env.choice("PROFILE", "production", tuple(PROFILES)),
         log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
