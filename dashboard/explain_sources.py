@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import redis
 
 from mta import wiring
-from mta.delivery.route import MOST_OVERFLOWS, today, warmup_counter
+from mta.delivery.path_limits import warmup_counter
+from mta.delivery.route import MOST_OVERFLOWS, today
 from mta.delivery.shaping import rules
 from mta.egress.sources import PoolFacts, SourceFacts, read_suspensions
 from mta.limits.egress import Bucket
@@ -105,7 +106,7 @@ def used_today(source: SourceFacts, reach: str, cap: int | None) -> int | None:
         return None
     try:
         (used,) = wiring.limits().used(
-            [warmup_counter(source.name, reach, cap, str(today().date()))]
+            [warmup_counter(source.name, reach, cap, today())]
         )
     except redis.RedisError:
         return None

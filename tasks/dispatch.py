@@ -25,10 +25,12 @@ from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.judge import free, slots
 from mta.egress.sources import suspended
-from mta.spool import claim, due
+from mta.spool import claim, due, waiting
 from mta.spool.claim import Claim, Want
 from mta.spool.due import DueLane
+from mta.spool.lanes import ENGAGED, TRANSACTIONAL
 from mta.spool.streams import stream_facts
+from mta.spool.waiting import PutOff
 from mta.storage.fields import now_ms
 from tasks import pipeline
 from tasks.convoys import convoys
@@ -136,9 +138,11 @@ class Dispatcher:
     def may_start(self, lane: DueLane) -> bool:
         """Not suspended, and not waiting for more to come."""
         tenant = stream_facts(lane.stream_id).tenant_name
-        for scope, keys in (("tenant", (tenant,)), ("site", (lane.domain, lane.site))):
-            if suspended(scope, *keys):
-                due.put_off(lane.id, now_ms() + SUSPENDED_MS, f"{scope} suspended")
+        for scope, key in (("tenant", tenant), ("site", lane.domain), ("site", lane.site)):
+            if key and suspended(scope, key):
+                gate = waiting.suspended(scope, key)
+                until = now_ms() + SUSPENDED_MS
+                waiting.put_off([PutOff(lane.id, until, gate, f"the {scope} is suspended")])
                 return False
         return self.pacing.may_start(lane.id)
 
@@ -183,6 +187,8 @@ def batch_of(lane: DueLane, taken: Claim) -> Batch:
         claimed_at=now_ms(),
         window=lane.window,
         busy=taken.more and len(taken.recipient_ids) >= lane.window,
-        urgent=lane.priority == 0,
+        urgent=lane.priority == TRANSACTIONAL,
+        engaged=lane.priority == ENGAGED,
+        pool_id=lane.pool_id,
         bound_source_id=taken.source_id,
     )

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 #: Written into every batch; a worker of another version refuses what it does not know.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +30,35 @@ class Path:
     tls: str
     connections: int
     messages_per_connection: int
-    #: 0 is without limit.
-    messages_per_second: float
-    burst: int
-    #: 0 is without limit.
-    connections_per_minute: int
     #: Seconds, in the order of mta.net.smtp_envelope.Timeouts.
     timeouts: tuple[float, ...]
-    #: Messages a day that the warmup admits to this provider; None when warm.
-    day_cap: int | None
     queue: str
+    #: Limits of each message: (key, a second, burst), and (key, limit, ttl in s, end in ms or 0).
+    buckets: tuple[tuple[str, float, int], ...] = ()
+    counters: tuple[tuple[str, int, int, int], ...] = ()
+    #: Leases that each connection needs: (key, limit).
+    slots: tuple[tuple[str, int], ...] = ()
+    #: Limits of each new connection: (key, a second, burst).
+    opens: tuple[tuple[str, float, int], ...] = ()
+    #: Messages a second that (source, site) may send; 0 is without limit.
+    rate: float = 0.0
+    #: Whether replies had slowed the path when it was chosen.
+    throttled: bool = False
+    #: The lease of the one connection that may try a dead site; "" when it is not dead.
+    probe: str = ""
+    #: Waits such as "5m,30m", and hours of life, that the rules ask for; "" and 0: the stream's.
+    retry_steps: str = ""
+    life_hours: float = 0.0
+    #: Port of a smart host; 0 is the usual one.
+    port: int = 0
 
 
 class Outcome(NamedTuple):
     """What one recipient met; instants in milliseconds, `stage` as in mta.net.smtp_envelope."""
 
     recipient_id: int
-    #: "" for a reply to classify; "postponed" or "suppressed" when there was no attempt.
+    #: "" for a reply to classify; "suppressed", "postponed", "limited", "held" or "rejected" when
+    #: there was no attempt.
     kind: str
     stage: str
     #: Text of the reply without its codes, or our own words when there was none.
@@ -59,7 +71,10 @@ class Outcome(NamedTuple):
     tls: str = ""
     at: int = 0
     took_ms: int = 0
+    #: When a postponed recipient, or the lane of a limited one, may go; ms.
     until: int = 0
+    #: What limits: see mta.spool.waiting.
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,10 @@ class Batch:
     busy: bool = False
     #: Of a transactional stream: it does not wait behind bulk mail.
     urgent: bool = False
+    #: To recipients that were marked as engaged.
+    engaged: bool = False
+    #: The pool that a person moved it to; 0: the stream's.
+    pool_id: int = 0
     #: Retried mail keeps its source (greylisting).
     bound_source_id: int | None = None
     path: Path | None = None
@@ -124,7 +143,15 @@ def path_of(row: Sequence[Any]) -> Path:
     """A path from its row."""
     path = Path(*row)
     hosts = tuple((name, tuple(addresses)) for name, addresses in path.hosts)
-    return replace(path, hosts=hosts, timeouts=tuple(path.timeouts))
+    return replace(
+        path, hosts=hosts, timeouts=tuple(path.timeouts), buckets=rows_of(path.buckets),
+        counters=rows_of(path.counters), slots=rows_of(path.slots), opens=rows_of(path.opens),
+    )  # fmt: skip
+
+
+def rows_of(lists: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """JSON knows no tuples."""
+    return tuple(map(tuple, lists))
 
 
 def outcome_of(row: Sequence[Any]) -> Outcome:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from mta.delivery import lessor
 from mta.delivery.batch import Path
-from mta.delivery.lessor import Lessor
+from mta.delivery.lessor import Lease, Lessor
 from mta.limits.egress import Bucket, Limits, Slot
 from mta.limits.memory import Memory
 from mta.net.loop import LoopThread
@@ -68,7 +68,7 @@ class Connector:
         self.opening: set[asyncio.Task[Connection]] = set()
         self.quitting: set[asyncio.Task[None]] = set()
         self.closing = False
-        self.slots: dict[Connection, Slot] = {}
+        self.slots: dict[Connection, Lease] = {}
         self.most, self.places = most, asyncio.Semaphore(most)
         self.dead: dict[str, float] = {}
         self.threads = ThreadPoolExecutor(threads, thread_name_prefix="redis")
@@ -80,7 +80,7 @@ class Connector:
 
     def leases(self) -> list[Slot]:
         """The slots of the open connections, for the heartbeat; from any thread."""
-        return list(self.slots.values())
+        return [slot for lease in list(self.slots.values()) for slot in lease]
 
     async def get(self, path: Path) -> Connection | Refusal:
         """A connection with room for a message, or why there is none. Raises redis.RedisError."""
@@ -115,9 +115,9 @@ class Connector:
         return path.source_address, f"{path.source_name} {address} {path.tls}"
 
     async def under_lease(
-        self, path: Path, host: str, address: str, slot: Slot
+        self, path: Path, host: str, address: str, lease: Lease
     ) -> Connection | Refusal:
-        """Open a connection that holds `slot`, which goes back when none comes of it."""
+        """Open a connection that holds `lease`, which goes back when none comes of it."""
         opened: Connection | Refusal | None = None
         placed = False
         try:
@@ -126,17 +126,17 @@ class Connector:
                 text = f"all {self.most} connections of this worker are in use"
                 opened = Refusal("limit", f"{text} (MAILMILL_DELIVER_CONNECTIONS)", final=True)
             elif not await self.may_open(path):
-                text = f"{path.connections_per_minute} connections/min to the site are used up"
+                text = "the new connections of this minute are used up"
                 opened = Refusal("limit", text, final=True)
             else:
                 opened = await self.open(path, host, address)
             return opened
         finally:
             if isinstance(opened, Connection):
-                self.slots[opened] = slot
+                self.slots[opened] = lease
                 self.lend(opened)
             else:
-                self.lessor.give_back(slot)
+                self.lessor.give_back(lease)
                 if placed:
                     self.places.release()
 
@@ -152,11 +152,10 @@ class Connector:
 
     async def may_open(self, path: Path) -> bool:
         """Take one new connection from the path's rate."""
-        rate = path.connections_per_minute
-        if not rate:
+        if not path.opens:
             return True
-        bucket = Bucket(f"opens:{path.source_name}:{path.site}", rate / 60, rate)
-        grant = await self.ask(partial(self.limits.take, 1, buckets=[bucket]))
+        buckets = [Bucket(*row) for row in path.opens]
+        grant = await self.ask(partial(self.limits.take, 1, buckets=buckets))
         return grant.granted == 1
 
     async def open(self, path: Path, host: str, address: str) -> Connection | Refusal:
@@ -268,9 +267,9 @@ class Connector:
     def release(self, connection: Connection) -> None:
         """The connection is gone."""
         self.lent.discard(connection)
-        slot = self.slots.pop(connection, None)
-        if slot is not None:
-            self.lessor.give_back(slot)
+        lease = self.slots.pop(connection, None)
+        if lease is not None:
+            self.lessor.give_back(lease)
             self.places.release()
 
     def close(self) -> None:

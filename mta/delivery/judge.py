@@ -61,7 +61,12 @@ def settlement(batch: Batch, tries: Mapping[int, int]) -> Settlement:
     )
 
     def schedule(_: Owned) -> RetrySchedule:
-        return wiring.retry_schedule(facts.retry_steps, facts.life_seconds)
+        """The receiver's wish goes before the stream's; of two lives the shorter one counts."""
+        steps, life = facts.retry_steps, float(facts.life_seconds)
+        if path is not None:
+            steps = path.retry_steps or steps
+            life = min(life, path.life_hours * 3600) if path.life_hours else life
+        return wiring.retry_schedule(steps, life)
 
     results = [
         result_of(outcome, context.provider, tries.get(outcome.recipient_id, 0))
@@ -96,11 +101,13 @@ def slots(token: int, domain: str) -> list[Slot]:
 def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:
     """What the reply means for this recipient, after `attempts` earlier tries."""
     text = reply_text(outcome)
+    if outcome.kind == "rejected":
+        return rejected(outcome, text)
     if outcome.kind:
         return Result(
             outcome.recipient_id, outcome.kind, reply=text, text=outcome.reply,
             stage=outcome.stage, at=outcome.at,
-            took_ms=outcome.took_ms, until=outcome.until,
+            took_ms=outcome.took_ms, until=outcome.until, gate=outcome.gate,
         )  # fmt: skip
     verdict = wiring.classifier().classify(
         Reply(outcome.code, outcome.enhanced, outcome.reply),
@@ -127,6 +134,15 @@ def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:
         at=outcome.at,
         took_ms=outcome.took_ms,
     )
+
+
+def rejected(outcome: Outcome, text: str) -> Result:
+    """Our own rules want the recipient's mail to end."""
+    return Result(
+        outcome.recipient_id, "bounced", reply=text, text=outcome.reply, code=outcome.code,
+        enhanced=outcome.enhanced, stage=outcome.stage, bounce_class="policy", permanent=True,
+        scope="recipient", rule="routing", at=outcome.at, took_ms=outcome.took_ms,
+    )  # fmt: skip
 
 
 def reply_text(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""Leases on connections: asked of Redis by one poller for each (source, site), given out in order.
+"""Leases on connections: asked of Redis by one poller for each egress path, given out in order.
 
 Rule 1: runs that wait for one egress path are served first come, first served, with a lease for a
         new connection or with a connection that another run needs no more.
@@ -7,7 +7,8 @@ Rule 2: while a path is full one question every RETRY_SECONDS serves all that wa
 Rule 3: on a full path an idle connection to any host of it is better than none: hosts of equal
         preference come in changing order, and idle ones hold leases too.
 Rule 4: a lease that nobody waits for any more goes back.
-Rule 5: everything here happens in the loop, which never waits for Redis.
+Rule 5: a connection may need several leases (of its site, of its provider): all of them or none.
+Rule 6: everything here happens in the loop, which never waits for Redis.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import redis
@@ -37,7 +37,9 @@ RETRY_SECONDS = 0.25
 MOST_AT_ONCE = 200
 MOST_REMEMBERED = 1000
 
-Got = Slot | Connection | None
+#: What one connection leases.
+Lease = tuple[Slot, ...]
+Got = Lease | Connection | None
 Keys = Collection[Hashable]
 
 
@@ -56,7 +58,8 @@ class Queue:
     """Those who wait for one egress path."""
 
     name: str
-    limit: int
+    #: (key, limit) of what a connection needs; the first names the queue.
+    needs: tuple[tuple[str, int], ...]
     waiters: deque[Waiter] = field(default_factory=deque)
     #: Set when a lease was given back here.
     freed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -85,7 +88,7 @@ class Lessor:
         self.queues: dict[str, Queue] = {}
         #: Loop time until which a path is taken to be full.
         self.full: dict[str, float] = {}
-        self.returned: list[Slot] = []
+        self.returned: list[Lease] = []
         self.returning: asyncio.Task[None] | None = None
         self.pollers: set[asyncio.Task[None]] = set()
         self.stopped = False
@@ -99,8 +102,7 @@ class Lessor:
             return None
         got: asyncio.Future[Got] = asyncio.get_running_loop().create_future()
         waiter = Waiter(keys, path.messages_per_connection, got)
-        queue = self.queue(slot_key(path))
-        queue.limit = path.connections
+        queue = self.queue(slot_key(path), needs(path))
         queue.waiters.append(waiter)
         if queue.name in self.full:
             self.serve_kept(waiter)
@@ -130,11 +132,13 @@ class Lessor:
         else:
             self.give_up_later(queue, waiter)
 
-    def queue(self, name: str) -> Queue:
-        """The queue of one path, and who serves it."""
+    def queue(self, name: str, needed: tuple[tuple[str, int], ...]) -> Queue:
+        """The queue of one path, and who serves it; what is needed may have changed."""
         found = self.queues.get(name)
-        if found is None:
-            found = self.queues[name] = Queue(name, 0)
+        if found is not None:
+            found.needs = needed
+        else:
+            found = self.queues[name] = Queue(name, needed)
             if self.full.get(name, 0.0) <= asyncio.get_running_loop().time():
                 self.full.pop(name, None)
             task = asyncio.ensure_future(self.serve(found))
@@ -166,7 +170,8 @@ class Lessor:
                 await self.until_due(queue)
                 waiting = sum(not waiter.got.done() for waiter in queue.waiters)
                 if waiting:
-                    await self.lease(queue, min(waiting, max(1, queue.limit), MOST_AT_ONCE))
+                    most = max(1, min(limit for _, limit in queue.needs))
+                    await self.lease(queue, min(waiting, most, MOST_AT_ONCE))
         except Exception as error:  # each run that waits is its own edge: it logs and goes back
             for waiter in queue.waiters:
                 if not waiter.got.done():
@@ -188,17 +193,15 @@ class Lessor:
 
     async def lease(self, queue: Queue, count: int) -> None:
         """Ask for `count` leases at once and hand out what comes."""
-        slots = [
-            Slot(queue.name, queue.limit, uuid.uuid4().hex, LEASE_SECONDS) for _ in range(count)
-        ]
+        leases = [lease_of(queue.needs) for _ in range(count)]
         queue.freed.clear()
-        leased = await self.ask(self.acquired, slots)
-        for slot in leased:
+        leased = await self.ask(self.acquired, leases)
+        for lease in leased:
             waiter = queue.first()
             if waiter is None:
-                self.give_back(slot)
+                self.give_back(lease)
             else:
-                waiter.got.set_result(slot)
+                waiter.got.set_result(lease)
         if len(leased) == count:
             self.full.pop(queue.name, None)
         elif not queue.freed.is_set():
@@ -214,9 +217,10 @@ class Lessor:
         if kept is not None:
             waiter.got.set_result(kept)
 
-    def acquired(self, slots: list[Slot]) -> list[Slot]:
-        """Those of one path's slots that could be leased."""
-        return list(takewhile(lambda slot: not self.limits.acquire([slot]), slots))
+    def acquired(self, leases: list[Lease]) -> list[Lease]:
+        """Those that could be had."""
+        full = self.limits.acquire_each(leases)
+        return [lease for lease, key in zip(leases, full, strict=True) if not key]
 
     def remember_full(self, name: str) -> None:
         now = asyncio.get_running_loop().time()
@@ -224,26 +228,33 @@ class Lessor:
             self.full = {key: until for key, until in self.full.items() if until > now}
         self.full[name] = now + RETRY_SECONDS
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, lease: Lease) -> None:
         """End a lease; those that end together are told to Redis together."""
-        self.returned.append(slot)
+        self.returned.append(lease)
         if self.returning is None:
             self.returning = asyncio.ensure_future(self.tell_returned())
 
     async def tell_returned(self) -> None:
         try:
             while self.returned:
-                slots, self.returned = self.returned, []
+                leases, self.returned = self.returned, []
+                slots = [slot for lease in leases for slot in lease]
                 try:
                     await self.ask(self.limits.release, slots)
                 except redis.RedisError as error:  # the leases end by themselves
                     log.warning("leases not given back: %s", type(error).__name__)
-                for slot in slots:
-                    self.full.pop(slot.key, None)
-                    if slot.key in self.queues:
-                        self.queues[slot.key].freed.set()
+                self.have_room({slot.key for slot in slots})
         finally:
             self.returning = None
+
+    def have_room(self, keys: set[str]) -> None:
+        """Leases under these keys came back: who waits for one is asked for at once."""
+        for queue in self.queues.values():
+            if any(key in keys for key, _ in queue.needs):
+                self.full.pop(queue.name, None)
+                queue.freed.set()
+        for key in keys:
+            self.full.pop(key, None)
 
     async def all_returned(self) -> None:
         """Wait until Redis knows of every lease that was given back."""
@@ -261,5 +272,17 @@ class Lessor:
 
 
 def slot_key(path: Path) -> str:
-    """The name under which Redis counts the connections of an egress path."""
-    return f"connections:{path.source_name}:{path.site}"
+    """The queue in which runs wait for connections of an egress path."""
+    return needs(path)[0][0]
+
+
+def needs(path: Path) -> tuple[tuple[str, int], ...]:
+    """(key, limit) of what a connection of the path leases."""
+    own = (f"connections:{path.source_name}:{path.site}", path.connections)
+    return path.slots or (own,)
+
+
+def lease_of(needed: tuple[tuple[str, int], ...]) -> Lease:
+    """A lease that nobody has yet."""
+    holder = uuid.uuid4().hex
+    return tuple(Slot(key, limit, holder, LEASE_SECONDS) for key, limit in needed)

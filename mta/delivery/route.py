@@ -1,4 +1,8 @@
-"""Resolve: from a domain to an egress path, or to the reason why there is none."""
+"""Resolve: from a domain to an egress path, or to the reason why there is none.
+
+Rule 1: a convoy is routed together: one question to Redis for the limits of all its batches.
+Rule 2: what cannot go now is not tried: its lane waits until it may (mta.spool.waiting).
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,47 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.db import connection
 
 from mta import wiring
 from mta.delivery.batch import Batch, Outcome, Path
+from mta.delivery.choose import Taken, Wait, Way, decide, rooms
+from mta.delivery.path_limits import path_limits
 from mta.delivery.shaping import rules
 from mta.egress.sources import PoolFacts, Snapshot, SourceFacts, snapshot, suspended
-from mta.limits.egress import Counter
+from mta.egress.warmup import allowance, is_warming
+from mta.limits.egress import Bucket, Room
 from mta.net.dns import ResolveError, Route
 from mta.net.smtp_envelope import Timeouts
-from mta.policy.balance import Candidate, choose_source
-from mta.policy.shaping import Explained, limits_for, providers
+from mta.policy.shaping import limits_for, providers
 from mta.policy.site import provider_of, site_name
-from mta.spool.streams import StreamFacts, stream_facts
+from mta.spool import waiting
+from mta.spool.streams import stream_facts
 from mta.storage import bulk
 from mta.storage.fields import now_ms
 from mta.suppression.lookup import normalise, suppressed_among
 
-DAY_SECONDS = 86_400
-#: Why mail waits for a person; `resume` looks for these words.
-TENANT_SUSPENDED = "the tenant is suspended"
-SITE_SUSPENDED = "the site is suspended"
-NO_ACTIVE_SOURCE = "no active source in pool"
 #: How often a pool is asked to overflow into the next one.
 MOST_OVERFLOWS = 5
+#: A suspension without an end is looked at again after this, ms; who resumes wakes the lanes.
+SUSPENDED_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class NoSource:
-    """Why no source may send now, and when it is worth asking again (ms)."""
+@dataclass(slots=True)
+class Plan:
+    """A batch whose way is looked for."""
 
-    reason: str
-    until: int
+    batch: Batch
+    #: Recipients without an outcome.
+    waiting: list[int]
+    site: str
+    provider: str
+    found: Route
+    pool: PoolFacts | None
+    #: The first reason to wait that was met; overflow pools do not change it.
+    wait: Wait | None = None
 
 
 def route(
@@ -47,44 +58,152 @@ def route(
 ) -> list[Batch]:
     """The batches with their paths; with an outcome for each recipient that has none.
 
-    `found` are the answers of the DNS by domain.
+    `found` are the answers of the DNS by domain. Raises redis.RedisError.
     """
     unwanted = refused(batches)
-    return [
-        routed(batch.with_outcomes(*unwanted[batch.token]), found[batch.domain], rng)
-        for batch in batches
-    ]
+    done: dict[int, Batch] = {}
+    plans: list[Plan] = []
+    egress = snapshot()
+    for batch in batches:
+        known = batch.with_outcomes(*unwanted[batch.token])
+        answer = found[batch.domain]
+        if isinstance(answer, ResolveError):
+            done[batch.token] = unresolved(known, answer)
+        else:
+            plan = planned(known, answer, egress)
+            if (stop := stopped(plan)) is not None:
+                done[batch.token] = put_off(plan.batch, plan.waiting, stop)
+            else:
+                plans.append(plan)
+    for plan, end in ways_for(plans, egress, rng):
+        done[plan.batch.token] = ended(plan, end)
+    return [done[batch.token] for batch in batches]
 
 
-def routed(batch: Batch, found: Route | ResolveError, rng: random.Random) -> Batch:
-    """One batch with its path or with outcomes."""
+def waiting_of(batch: Batch) -> list[int]:
+    """Recipients whose outcome is not known."""
     decided = batch.decided()
-    waiting = [rid for rid in batch.recipient_ids if rid not in decided]
+    return [rid for rid in batch.recipient_ids if rid not in decided]
+
+
+def unresolved(batch: Batch, error: ResolveError) -> Batch:
+    """The look-up failed: that is an attempt of each recipient."""
     now = now_ms()
-    if isinstance(found, ResolveError):
-        return batch.with_outcomes(
-            *(
-                outcome(rid, "", "dns", found.text, now, batch)._replace(
-                    code=found.code, enhanced=found.enhanced
-                )
-                for rid in waiting
+    return batch.with_outcomes(
+        *(
+            outcome(rid, "", "dns", error.text, now, batch)._replace(
+                code=error.code, enhanced=error.enhanced
             )
-        )  # fmt: skip
+            for rid in waiting_of(batch)
+        )
+    )
+
+
+def planned(batch: Batch, found: Route, egress: Snapshot) -> Plan:
     names = [host.name for host in found.hosts]
-    site = site_name(names)
-    provider = provider_of(names, providers(rules()))
-    chosen = source_for(batch, site, provider, snapshot(), rng)
-    if isinstance(chosen, NoSource):
-        return batch.with_outcomes(
-            *(
-                outcome(rid, "postponed", "local", chosen.reason, now, batch)._replace(
-                    until=chosen.until
-                )
-                for rid in waiting
+    return Plan(
+        batch, waiting_of(batch), site_name(names), provider_of(names, providers(rules())), found,
+        egress.pools.get(batch.pool_id or stream_facts(batch.stream_id).pool_id),
+    )  # fmt: skip
+
+
+def stopped(plan: Plan) -> Wait | None:
+    """What a person has suspended of it."""
+    tenant = stream_facts(plan.batch.stream_id).tenant_name
+    until = now_ms() + SUSPENDED_MS
+    for scope, key in (
+        ("tenant", tenant), ("site", plan.site), ("site", plan.batch.domain),
+        ("site", plan.provider), ("provider", plan.provider),
+    ):  # fmt: skip
+        if key and suspended(scope, key):
+            return Wait(until, f"the {scope} is suspended", waiting.suspended(scope, key))
+    return None
+
+
+def put_off(batch: Batch, rids: Sequence[int], wait: Wait) -> Batch:
+    """These recipients go back untried; their lane waits."""
+    now = now_ms()
+    return batch.with_outcomes(
+        *(
+            outcome(rid, "limited", "local", wait.reason, now, batch)._replace(
+                until=wait.until, gate=wait.gate
             )
-        )  # fmt: skip
-    explained = limits_for(rules(), site=site, mx_hosts=names, source=chosen.name)
-    return replace(batch, path=path_of(found, site, explained, chosen))
+            for rid in rids
+        )
+    )
+
+
+def ways_for(
+    plans: Sequence[Plan], egress: Snapshot, rng: random.Random
+) -> list[tuple[Plan, Taken | Wait]]:
+    """For each plan a way, or why it waits; overflow pools are asked in turn."""
+    ends: list[tuple[Plan, Taken | Wait]] = []
+    open_plans = [plan for plan in plans if plan.waiting]
+    ends += [(plan, Wait(0, "")) for plan in plans if not plan.waiting]
+    for _ in range(MOST_OVERFLOWS):
+        further = []
+        ways = {plan.batch.token: ways_of(plan, egress) for plan in open_plans}
+        room = iter(rooms([way for plan in open_plans for way in ways[plan.batch.token]]))
+        for plan in open_plans:
+            pairs: list[tuple[Way, Room]] = [(way, next(room)) for way in ways[plan.batch.token]]
+            end = taken_or_wait(plan, pairs, rng)
+            plan.wait = plan.wait or (end if isinstance(end, Wait) else None)
+            overflow = egress.pools.get(plan.pool.overflow_id or 0) if plan.pool else None
+            if isinstance(end, Wait) and end.overflows and overflow is not None:
+                plan.pool = overflow
+                further.append(plan)
+            else:
+                ends.append((plan, plan.wait if isinstance(end, Wait) and plan.wait else end))
+        open_plans = further
+        if not open_plans:
+            break
+    return ends + [(plan, plan.wait or NOBODY) for plan in open_plans]
+
+
+NOBODY = Wait(0, "no pool")
+
+
+def taken_or_wait(
+    plan: Plan, pairs: Sequence[tuple[Way, Room]], rng: random.Random
+) -> Taken | Wait:
+    if plan.pool is None:
+        until = now_ms() + SUSPENDED_MS
+        return Wait(until, "no active source in pool ?", waiting.suspended("pool", "?"))
+    return decide(plan.batch, plan.pool, pairs, len(plan.waiting), rng)
+
+
+def ways_of(plan: Plan, egress: Snapshot) -> list[Way]:
+    """The sources of the plan's pool that may be used at all."""
+    if plan.pool is None:
+        return []
+    return [
+        way_of(plan, source, weight) for source, weight in plan.pool.members
+        if source.status == "active" and not egress.is_suspended("source", source.name)
+    ]  # fmt: skip
+
+
+def way_of(plan: Plan, source: SourceFacts, weight: int) -> Way:
+    now = today()
+    names = [host.name for host in plan.found.hosts]
+    explained = limits_for(rules(), site=plan.site, mx_hosts=names, source=source.name)
+    warmup = allowance(source, explained.provider or plan.site, now.date())
+    stream = stream_facts(plan.batch.stream_id)
+    limits = path_limits(plan.batch, stream, source, plan.site, explained, warmup, None, now)
+    return Way(
+        source, weight, plan.site, plan.found, explained, limits, None,
+        warmup is not None and is_warming(source.id),
+    )  # fmt: skip
+
+
+def ended(plan: Plan, end: Taken | Wait) -> Batch:
+    """The batch with its path, as far as it may go now."""
+    if isinstance(end, Wait):
+        return put_off(plan.batch, plan.waiting, end)
+    batch = replace(plan.batch, path=path_of(end.way))
+    if end.free is None or end.free >= len(plan.waiting):
+        return batch
+    batch = replace(batch, window=max(1, end.free))
+    return put_off(batch, plan.waiting[end.free :], end.wait)
 
 
 def outcome(rid: int, kind: str, stage: str, reply: str, now: int, batch: Batch) -> Outcome:
@@ -121,83 +240,36 @@ def refused(batches: Sequence[Batch]) -> dict[int, list[Outcome]]:
     return found
 
 
-def warmup_counter(source: str, provider: str, cap: int, day: str) -> Counter:
-    """The day's count of one source and provider (or site, where there is no provider)."""
-    return Counter(f"warmup:{source}:{provider}:{day}", cap, 2 * DAY_SECONDS)
-
-
 def today() -> datetime:
     return datetime.now(UTC)
 
 
-def source_for(
-    batch: Batch, site: str, provider: str, egress: Snapshot, rng: random.Random
-) -> SourceFacts | NoSource:
-    """A source of the stream's pool that is free to send; overflow pools are asked in turn."""
-    stream: StreamFacts = stream_facts(batch.stream_id)
-    if suspended("tenant", stream.tenant_name):
-        return NoSource(TENANT_SUSPENDED, now_ms() + 60_000)
-    if suspended("site", site, batch.domain, provider):
-        return NoSource(SITE_SUSPENDED, now_ms() + 60_000)
-    pool = egress.pools.get(stream.pool_id)
-    capped = False
-    for _ in range(MOST_OVERFLOWS):
-        if pool is None or not pool.members:
-            break
-        members = [
-            (s, w) for s, w in pool.members
-            if s.status == "active" and not egress.is_suspended("source", s.name)
-        ]  # fmt: skip
-        chosen = choose(members, batch.bound_source_id, provider or site, rng)
-        if chosen is not None:
-            return chosen
-        capped = capped or bool(members)
-        pool = egress.pools.get(pool.overflow_id or 0)
-    return no_source(capped, egress.pools.get(stream.pool_id))
-
-
-def no_source(capped: bool, pool: PoolFacts | None) -> NoSource:
-    if capped:
-        tomorrow = today().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        return NoSource("warmup caps of today are reached", round(tomorrow.timestamp() * 1000))
-    name = pool.name if pool else "?"
-    return NoSource(f"{NO_ACTIVE_SOURCE} {name}", now_ms() + 60_000)
-
-
-def choose(
-    members: Sequence[tuple[SourceFacts, int]], bound: int | None, reach: str, rng: random.Random
-) -> SourceFacts | None:
-    """Weighted choice among members with budget left; a bound source wins while it has some."""
-    date = today().date()
-    caps = {s.id: s.cap(date) for s, _ in members}
-    warming = [s for s, _ in members if caps[s.id] is not None]
-    counters = [warmup_counter(s.name, reach, caps[s.id] or 0, str(date)) for s in warming]
-    used = wiring.limits().used(counters) if counters else []
-    left = {s.id: max(0, (caps[s.id] or 0) - n) for s, n in zip(warming, used, strict=True)}
-    for source, _ in members:
-        if source.id == bound and left.get(source.id, 1) > 0:
-            return source
-    picked = choose_source([Candidate(s.id, w, left.get(s.id)) for s, w in members], rng)
-    return next((s for s, _ in members if s.id == picked), None)
-
-
-def path_of(found: Route, site: str, explained: Explained, source: SourceFacts) -> Path:
-    limits = explained.limits
+def path_of(way: Way) -> Path:
+    source, limits, shaped = way.source, way.limits, way.explained.limits
     return Path(
-        site=site,
-        provider=explained.provider,
-        hosts=tuple((host.name, host.addresses) for host in found.hosts),
+        site=way.site,
+        provider=way.explained.provider,
+        hosts=tuple((host.name, host.addresses) for host in way.found.hosts),
         source_id=source.id,
         source_name=source.name,
         source_address=source.address,
         ehlo_name=source.ehlo_name or wiring.config().hostname,
-        tls=limits.tls,
+        tls=shaped.tls,
         connections=limits.connections,
         messages_per_connection=limits.messages_per_connection,
-        messages_per_second=limits.messages_per_second,
-        burst=limits.burst,
-        connections_per_minute=limits.connections_per_minute,
-        timeouts=tuple(getattr(limits, f"{item.name}_timeout") for item in fields(Timeouts)),
-        day_cap=source.cap(today().date()),
+        timeouts=tuple(getattr(shaped, f"{item.name}_timeout") for item in fields(Timeouts)),
         queue="",
+        buckets=bucket_rows(limits.buckets),
+        counters=tuple((c.key, c.limit, c.ttl, c.ends_at) for c in limits.counters),
+        slots=limits.slots,
+        opens=bucket_rows(limits.opens),
+        rate=limits.rate,
+        throttled=way.throttled is not None,
+        probe=way.throttled.probe if way.throttled else "",
+        retry_steps=shaped.retry_steps,
+        life_hours=shaped.life_hours,
     )
+
+
+def bucket_rows(buckets: Sequence[Bucket]) -> tuple[tuple[str, float, int], ...]:
+    return tuple((bucket.key, bucket.per_second, bucket.burst) for bucket in buckets)

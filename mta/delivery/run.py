@@ -17,18 +17,20 @@ from functools import partial
 from time import time_ns
 
 from mta.delivery.batch import Batch, Outcome, Path
+from mta.delivery.choose import quantum_ms, said
 from mta.delivery.connect import Connector, Refusal
 from mta.delivery.custody import Custody
-from mta.delivery.route import today, warmup_counter
-from mta.limits.egress import Bucket, Counter, Limits
+from mta.delivery.lessor import slot_key
+from mta.limits.egress import Bucket, Counter, Grant, Limits
 from mta.mail.template import TemplateError
 from mta.net import smtp_envelope as net
 from mta.net.smtp import Connection
 from mta.spool.load import Outgoing
 from mta.storage.fields import now_ms
 
-#: Seconds a run waits for a token before the rest of the batch goes back.
-PATIENCE = 1.0
+#: Seconds a run waits for tokens before the rest goes back: dispatch decides who is next, not those
+#: who happen to wait here.
+PATIENCE = 0.25
 #: How long a batch that met only full limits of connections stays away, milliseconds.
 CONNECTION_WAIT_MS = 1000
 
@@ -56,34 +58,21 @@ class Run:
         self.outcomes: list[Outcome] = []
         self.window = batch.window
         self.progress = 0
-        rate = path.messages_per_second
-        self.buckets = (
-            [Bucket(f"rate:{path.source_name}:{path.site}", rate, path.burst)] if rate else []
-        )
-        self.counters: list[Counter] = []
-        if path.day_cap is not None:
-            reach = path.provider or path.site
-            day = str(today().date())
-            self.counters = [warmup_counter(path.source_name, reach, path.day_cap, day)]
+        self.buckets = [Bucket(*row) for row in path.buckets]
+        self.counters = [Counter(*row) for row in path.counters]
 
     async def go(self) -> Batch:
         """The batch with an outcome for each recipient that it held."""
         stalls = 0
         self.window = min(100, self.window * 2)
         while self.waiting and self.may_go():
-            granted = await self.admitted()
-            if not granted:
-                break
             before = self.progress
-            try:
-                refusal = await self.one_connection(granted)
-            finally:
-                await self.give_back(granted - (self.progress - before))
+            refusal = await self.one_connection()
             stalls = 0 if self.progress > before else stalls + 1
             if refusal is not None and (refusal.final or stalls >= 2):
                 self.refuse(refusal)
         if self.waiting:
-            self.postpone(now_ms(), "the worker stops, or its claim ended")
+            self.limit(now_ms(), "the worker stops, or its claim ended", "")
         return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
 
     def may_go(self) -> bool:
@@ -91,11 +80,12 @@ class Run:
         means = self.means
         return not means.stopping.is_set() and means.custody.holds(self.batch.token)
 
-    async def admitted(self) -> int:
-        """How many may go now; 0 after the rest was postponed to when it may."""
-        want = len(self.waiting)
-        if not self.buckets and not self.counters:
+    async def admitted(self, room: int) -> int:
+        """How many may go now; 0 when a limit sent the rest back, or the connection has no room."""
+        want = min(len(self.waiting), room)
+        if want == 0 or not (self.buckets or self.counters):
             return want
+        patience = PATIENCE
         while self.may_go():
             take = partial(
                 self.means.limits.take, want, buckets=self.buckets, counters=self.counters
@@ -103,18 +93,29 @@ class Run:
             grant = await self.means.connector.ask(take)
             if grant.granted:
                 return grant.granted
-            if grant.retry_in > PATIENCE:
-                # A counter that is full sends the mail back to choose another source at once.
-                exhausted = bool(self.counters) and grant.limited_by == self.counters[0].key
-                wait = 0.0 if exhausted else grant.retry_in
+            if grant.retry_in > patience:
                 self.window = max(1, len(self.outcomes))
-                self.postpone(now_ms() + round(wait * 1000), f"limit {grant.limited_by}")
+                self.kept_back(grant, want)
                 return 0
-            await self.pause(grant.retry_in)
+            patience -= grant.retry_in
+            await self.sleep(grant.retry_in)
         return 0
 
-    async def pause(self, seconds: float) -> None:
-        """Wait for a token, or until the worker stops."""
+    def kept_back(self, grant: Grant, want: int) -> None:
+        """A limit lets nothing more through now."""
+        now = now_ms()
+        until, gate = now + round(grant.retry_in * 1000), grant.limited_by
+        for bucket in self.buckets:
+            if bucket.key == gate:
+                until += quantum_ms(bucket, want)
+        for counter in self.counters:
+            # Another source may take it at once: resolve sees that this one is used up.
+            if counter.key == gate:
+                until, gate = now, ""
+        self.limit(until, said(grant.limited_by), gate)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not for longer than the worker stays."""
         try:
             async with asyncio.timeout(max(seconds, 0.001)):
                 await self.means.stopping.wait()
@@ -128,21 +129,30 @@ class Run:
             )
             await self.means.connector.ask(give)
 
-    async def one_connection(self, granted: int) -> Refusal | None:
-        """Send up to `granted` down one connection; why it did not work out, or None."""
+    async def one_connection(self) -> Refusal | None:
+        """Send what may go down one connection; why it did not work out, or None.
+
+        Tokens are taken when the connection is there: what is granted goes at once, so that no
+        more passes in any window than the limits say.
+        """
         connector = self.means.connector
         got = await connector.get(self.path)
         if isinstance(got, Refusal):
             return got
         room = self.path.messages_per_connection - got.sent
         last: list[net.Outcome] = []
+        before = self.progress
+        granted = 0
         try:
-            await got.deliver(
-                self.transactions(got, min(granted, room)),
-                lambda outcome: self.met(got, outcome, last),
-            )
+            granted = await self.admitted(max(room, 0))
+            if granted:
+                await got.deliver(
+                    self.transactions(got, granted),
+                    lambda outcome: self.met(got, outcome, last),
+                )
         finally:
             connector.put(self.path, got)
+            await self.give_back(granted - (self.progress - before))
         if last and not last[0].attempted:
             reply = last[0].reply
             return Refusal(
@@ -215,7 +225,7 @@ class Run:
         """No host takes the rest: full limits put it off, everything else is an attempt."""
         now = now_ms()
         if refusal.stage == "limit":
-            self.postpone(now + CONNECTION_WAIT_MS, refusal.text)
+            self.limit(now + CONNECTION_WAIT_MS, refusal.text, slot_key(self.path))
             return
         for rid in list(self.waiting):
             self.record(
@@ -226,11 +236,12 @@ class Run:
                 )
             )  # fmt: skip
 
-    def postpone(self, until: int, reason: str) -> None:
+    def limit(self, until: int, reason: str, gate: str) -> None:
+        """The rest goes back as it is; the lane waits."""
         now = now_ms()
         for rid in list(self.waiting):
             self.record(
-                Outcome(rid, "postponed", "local", reason, at=now, until=until,
+                Outcome(rid, "limited", "local", reason, at=now, until=until, gate=gate,
                         took_ms=now - self.batch.claimed_at)
             )  # fmt: skip
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch
 from django.utils import timezone
 
-from mta.egress.models import Pool, PoolMember, Source, SourceStatus, Suspension, WarmupStage
+from mta.egress.models import (
+    Pool,
+    PoolMember,
+    Source,
+    SourceKind,
+    SourceStatus,
+    Suspension,
+    WarmupStage,
+    WarmupState,
+    WarmupStatus,
+)
 from mta.policy.warmup import daily_cap
+from mta.tenants.models import Stream
 
 #: A change in the admin acts within this many seconds.
 KEEP_SECONDS = 3.0
@@ -27,6 +38,16 @@ class SourceFacts:
     status: str
     stages: tuple[int, ...]
     warmup_started_on: date | None
+    #: Hours over which a day's messages are spread; 0: not spread.
+    spread_hours: int = 0
+    kind: str = SourceKind.ADDRESS.value
+    #: What it may send in all: (messages, seconds).
+    rates: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether a warmup schedule governs it, over or not."""
+        return bool(self.stages) and self.warmup_started_on is not None
 
     def cap(self, today: date) -> int | None:
         """Messages that it may send to one provider today; None when it is warm."""
@@ -46,12 +67,32 @@ class PoolFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StateFacts:
+    """How far a source has come with one provider; without one it is at stage 1, warming."""
+
+    stage: int
+    status: str
+    reason: str
+    last_sent_on: date | None
+
+
+#: (source id, provider or site)
+Reach = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All pools, and what people have suspended."""
+    """All pools, what people have suspended, and how far warmups have come.
+
+    `warmups` leaves out states at stage 1: they say no more than none does, and there is one for
+    each small site. `warming` are the ids of the sources that a schedule governs.
+    """
 
     pools: dict[int, PoolFacts]
     suspended: frozenset[tuple[str, str]]
     taken_at: float
+    warmups: dict[Reach, StateFacts] = field(default_factory=dict)
+    warming: frozenset[int] = frozenset()
 
     def is_suspended(self, scope: str, *keys: str) -> bool:
         return any((scope, key) in self.suspended for key in keys if key)
@@ -65,7 +106,9 @@ def snapshot() -> Snapshot:
     now = time.monotonic()
     known = _last[:]  # another thread may forget meanwhile
     if not known or now - known[0].taken_at > KEEP_SECONDS:
-        known = [Snapshot(read_pools(), read_suspensions(), now)]
+        warming = read_warming()
+        warmups = read_warmups() if warming else {}
+        known = [Snapshot(read_pools(), read_suspensions(), now, warmups, warming)]
         _last[:] = known
     return known[0]
 
@@ -87,7 +130,7 @@ def forget() -> None:
 
 
 def read_pools() -> dict[int, PoolFacts]:
-    members = PoolMember.objects.select_related("source")
+    members = PoolMember.objects.select_related("source__warmup_schedule")
     stages: dict[int, list[int]] = {}
     for schedule_id, per_day in WarmupStage.objects.order_by("schedule_id", "day").values_list(
         "schedule_id", "per_day"
@@ -115,7 +158,38 @@ def facts_of(source: Source, stages: dict[int, list[int]]) -> SourceFacts:
         status=source.status,
         stages=tuple(stages.get(source.warmup_schedule_id or 0, ())),
         warmup_started_on=source.warmup_started_on,
+        spread_hours=source.warmup_schedule.spread_hours if source.warmup_schedule else 0,
+        kind=source.kind,
+        rates=rates_of(source),
     )
+
+
+def rates_of(row: Source | Stream) -> tuple[tuple[float, int], ...]:
+    """The rates that a row of the admin sets: (messages, seconds)."""
+    rates = (
+        (row.messages_per_second, 1), (row.messages_per_hour, 3600), (row.messages_per_day, 86_400)
+    )  # fmt: skip
+    return tuple((rate, seconds) for rate, seconds in rates if rate)
+
+
+def read_warming() -> frozenset[int]:
+    rows = Source.objects.filter(
+        warmup_started_on__isnull=False, warmup_schedule__stages__isnull=False
+    )
+    return frozenset(rows.values_list("pk", flat=True))
+
+
+def read_warmups() -> dict[Reach, StateFacts]:
+    rows = WarmupState.objects.exclude(stage=1, status=WarmupStatus.WARMING).exclude(
+        # It is from before the source's first day: of another warmup.
+        stage_started_on__lt=F("source__warmup_started_on")
+    )
+    return {
+        (source_id, reach): StateFacts(stage, status, reason, last_sent_on)
+        for source_id, reach, stage, status, reason, last_sent_on in rows.order_by().values_list(
+            "source_id", "reach", "stage", "status", "reason", "last_sent_on"
+        )
+    }
 
 
 def read_suspensions() -> frozenset[tuple[str, str]]:

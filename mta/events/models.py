@@ -47,6 +47,35 @@ class Event(models.Model):
         return f"{self.id} {self.kind}"
 
 
+class Decision(models.Model):
+    """What the system or a person decided about mail: the audit, and why things are as they are."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = InstantField(db_index=True)
+    #: "warmup", "throttle", "automation", "routing", or a person's user name.
+    actor = models.CharField(max_length=150)
+    kind = models.CharField(max_length=40)
+    tenant = models.ForeignKey(
+        Tenant, models.SET_NULL, null=True, blank=True, related_name="decisions"
+    )
+    source = models.CharField(max_length=63, blank=True)
+    site = models.CharField(max_length=253, blank=True)
+    provider = models.CharField(max_length=63, blank=True)
+    campaign = models.CharField(max_length=128, blank=True)
+    #: Recipients that it changed, where it changed some.
+    count = models.PositiveIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    #: JSON of the figures behind it.
+    data = models.TextField(default="{}")
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["kind", "id"], name="decision_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.actor}"
+
+
 class WebhookEndpoint(models.Model):
     """Where a tenant wants its events sent."""
 

@@ -50,6 +50,7 @@ class Counter:
     key: str
     limit: int  #: 0 lets nothing through
     ttl: int  #: seconds from the first unit to forgetting the count
+    ends_at: int = 0  #: when the period that the key names ends, ms; 0: not known
 
     def __post_init__(self) -> None:
         if self.limit < 0 or self.ttl < 1:
@@ -79,6 +80,27 @@ class Grant:
     limited_by: str  #: key of the tightest limit; "" when all was granted
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What limits would grant now."""
+
+    free: int | None  #: units; None when nothing limits
+    retry_in: float  #: seconds until one is free; 0 when one is, or nobody knows
+    tightest: str  #: key of the limit that grants least; "" when nothing limits
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A bucket that somebody takes from."""
+
+    behind: float  #: seconds until the bucket is full again
+    interval: float  #: seconds per unit
+    burst: int
+
+
+Group = tuple[Sequence["Bucket"], Sequence["Counter"]]
+
+
 class Limits:
     """The limits of all egress paths; safe to share between threads like its client."""
 
@@ -92,6 +114,8 @@ class Limits:
         self._renew = load(client, "renew")
         self._release = load(client, "release")
         self._held = load(client, "held")
+        self._room = load(client, "room")
+        self._peek = load(client, "peek")
 
     def take(
         self, want: int, *, buckets: Sequence[Bucket] = (), counters: Sequence[Counter] = ()
@@ -123,6 +147,37 @@ class Limits:
             return
         args = [count, len(buckets), *(bucket.interval for bucket in buckets)]
         self._give_back(keys=self._names(keys), args=args)
+
+    def room(self, groups: Sequence[Group]) -> list[Room]:
+        """What each group of limits would grant now, in one call; nothing is taken."""
+        keys = [key for group in groups for key in (*_keys(group[0]), *_keys(group[1]))]
+        if not keys:
+            return [Room(None, 0.0, "")] * len(groups)
+        args: list[Any] = [len(groups)]
+        args += [len(limits) for group in groups for limits in group]
+        for buckets, counters in groups:
+            args += [item for bucket in buckets for item in (bucket.interval, bucket.burst)]
+            args += [item for counter in counters for item in (counter.limit, 0)]
+        found, at = [], 0
+        for group, (free, wait, tightest) in zip(
+            groups, self._room(keys=self._names(keys), args=args), strict=True
+        ):
+            key = keys[at + int(tightest) - 1] if tightest else ""
+            seconds = int(text(wait)) / MICROSECONDS
+            found.append(Room(None if int(free) < 0 else int(free), seconds, key))
+            at += len(group[0]) + len(group[1])
+        return found
+
+    def peek(self, keys: Sequence[str]) -> dict[str, Level]:
+        """Look at buckets by their keys; those that are full are absent."""
+        if not keys:
+            return {}
+        found = {}
+        for key, value in zip(keys, self._peek(keys=self._names(keys)), strict=True):
+            if value:
+                behind, interval, burst = map(int, text(value).split())
+                found[key] = Level(behind / MICROSECONDS, interval / MICROSECONDS, burst)
+        return found
 
     def acquire(self, slots: Sequence[Slot]) -> str:
         """Lease all slots or none; return "" or the key of the first that is full."""

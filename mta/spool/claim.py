@@ -155,6 +155,17 @@ def unclaim(
     return len(touched)
 
 
+def unclaimed(recipient_ids: Sequence[int], now: int) -> None:
+    """Let go of recipients as if nobody had held them; the caller has locked their tokens."""
+    if recipient_ids:
+        condition, params = numbers("id", recipient_ids)
+        rows(
+            f"UPDATE spool_recipient SET state = {RETURNED}, claim_token = NULL, updated_at = %s "  # noqa: S608
+            f"WHERE state = 'claimed' AND {condition}",
+            [now, *params],
+        )
+
+
 def drop(tokens: Sequence[int], *, checked: bool) -> None:
     """Remove the claims' rows; `checked`: of those tokens only that hold nothing any more."""
     if not tokens:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-#: Transactional, bulk.
-PRIORITIES = (0, 1)
+from mta.spool.lanes import PRIORITIES
+
 DUE = (
     "EXISTS (SELECT 1 FROM spool_lane WHERE tenant_id = t.id AND priority = %s "
     "AND due_at IS NOT NULL AND due_at <= %s)"
@@ -26,6 +26,9 @@ class DueLane:
     site: str
     priority: int
     window: int
+    pool_id: int = 0
+    #: The limit that put it off last; "" when none did.
+    gate: str = ""
 
 
 def tenants_due(now: int) -> list[int]:
@@ -46,7 +49,10 @@ def tenants_due(now: int) -> list[int]:
 def lanes_due(
     tenant_id: int, now: int, *, skip_domains: Iterable[str], limit: int
 ) -> list[DueLane]:
-    """The tenant's due lanes, transactional first, oldest first, without the named domains."""
+    """The tenant's due lanes by urgency, oldest first, without the named domains.
+
+    At most `limit` of each urgency: one never crowds out the other.
+    """
     skipped = sorted(skip_domains)
     without = f"AND domain NOT IN ({','.join(['%s'] * len(skipped))})" if skipped else ""
     found: list[DueLane] = []
@@ -54,10 +60,10 @@ def lanes_due(
         # One range of the index a priority: a single question would pass over all that is not due.
         for priority in PRIORITIES:
             cursor.execute(
-                'SELECT id, tenant_id, stream_id, domain, site, priority, "window" '  # noqa: S608
+                'SELECT id, tenant_id, stream_id, domain, site, priority, "window", pool_id, gate '  # noqa: S608
                 "FROM spool_lane WHERE tenant_id = %s AND priority = %s AND due_at IS NOT NULL "
                 f"AND due_at <= %s {without} ORDER BY due_at LIMIT %s",
-                [tenant_id, priority, now, *skipped, limit - len(found)],
+                [tenant_id, priority, now, *skipped, limit],
             )
             found += [DueLane(*row) for row in cursor.fetchall()]
     return found
@@ -71,12 +77,3 @@ def next_due_at(after: int) -> int | None:
         )
         row = cursor.fetchone()
     return None if row is None else row[0]
-
-
-def put_off(lane_id: int, until: int, reason: str) -> None:
-    """Let a lane wait as a whole (a suspension); whoever ends the reason arms it again."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE spool_lane SET due_at = %s, hold_reason = %s WHERE id = %s",
-            [until, reason[:200], lane_id],
-        )

@@ -17,6 +17,7 @@ from mta.spool import bodies, inject, lanes
 from mta.spool.ids import new_id
 from mta.spool.load import BODIES
 from mta.spool.result import Context, Settled
+from mta.spool.streams import stream_facts
 from mta.storage.fields import from_ms
 
 
@@ -40,8 +41,9 @@ def store(messages: Sequence[inject.NewMessage], lane_ids: Sequence[int]) -> Non
     if messages:
         # The DSNs' lanes and the caller's own, which he arms next, in one order.
         theirs = {
-            (m.tenant_id, m.stream_id, to.address.domain) for m in messages for to in m.recipients
-        }
+            (m.tenant_id, m.stream_id, to.address.domain, stream_facts(m.stream_id).priority, 0)
+            for m in messages for to in m.recipients
+        }  # fmt: skip
         lanes.lock(lane_ids, sorted(theirs))
         inject.store(messages, [bodies.pack(m.kind, m.content) for m in messages])
 

@@ -141,9 +141,7 @@ def store(messages: Sequence[NewMessage], packed: Sequence[bodies.Packed]) -> li
     message_rows, recipient_rows, events, lines = [], [], [], []
     for one, body in zip(made, packed, strict=True):
         message_rows.append(one.message_row(body.digest))
-        recipient_rows += one.recipient_rows(
-            {key[2]: lane_ids[key] for key in keys_of(one.message)}
-        )
+        recipient_rows += one.recipient_rows({key[2]: lane_ids[key] for key in keys_of(one)})
         told, logged = one.told()
         events += told
         lines += logged
@@ -180,17 +178,18 @@ def suppress(made: Sequence[Created]) -> None:
                 one.suppress(unwanted)
 
 
-def keys_of(message: NewMessage) -> set[lanes.LaneKey]:
+def keys_of(made: Created) -> set[lanes.LaneKey]:
     """The lanes that the message's recipients wait in."""
-    tenant_id, stream_id = message.tenant_id, message.stream_id
-    return {(tenant_id, stream_id, one.address.domain) for one in message.recipients}
+    tenant_id, stream_id = made.message.tenant_id, made.message.stream_id
+    priority = made.fact.priority
+    return {
+        (tenant_id, stream_id, one.address.domain, priority, 0) for one in made.message.recipients
+    }
 
 
-def lanes_of(made: Sequence[Created]) -> dict[lanes.LaneKey, lanes.Arm]:
-    wanted: dict[lanes.LaneKey, lanes.Arm] = {}
+def lanes_of(made: Sequence[Created]) -> dict[lanes.LaneKey, int]:
+    wanted: dict[lanes.LaneKey, int] = {}
     for one in made:
-        for key in keys_of(one.message):
-            known = wanted.get(key)
-            if known is None or one.due < known.due_at:
-                wanted[key] = lanes.Arm(one.fact.priority, one.due)
+        for key in keys_of(one):
+            wanted[key] = min(one.due, wanted.get(key, one.due))
     return wanted

@@ -90,17 +90,25 @@ class Message(models.Model):
 
 
 class Lane(models.Model):
-    """The waiting mail of one stream to one domain: what dispatch chooses between."""
+    """The waiting mail of one stream to one domain: what dispatch chooses between.
+
+    Mail of other urgency, and mail that a person moved to another pool, waits in lanes of its own.
+    """
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
     stream = models.ForeignKey(Stream, models.CASCADE, db_index=False)
     domain = models.CharField(max_length=253)
-    #: 0 is transactional, 1 is bulk.
+    #: 0 is transactional, 1 bulk to engaged recipients, 2 other bulk.
     priority = models.PositiveSmallIntegerField()
+    #: The pool that a person moved its mail to; 0: the stream's.
+    pool_id = models.PositiveIntegerField(default=0)
     #: When its next recipient may go; empty when nothing waits.
     due_at = InstantField(null=True, blank=True)
     #: None of its waiting recipients is due before this: where a claim begins to look.
     earliest_at = InstantField(default=0)
+    #: A limit lets nothing of it through before this, whatever is due; its key is the gate.
+    wait_until = InstantField(default=0)
+    gate = models.CharField(max_length=300, blank=True)
     #: Largest batch that the last limits admitted, 1 to 100.
     window = models.PositiveSmallIntegerField(default=100)
     #: MX rollup found at the last look-up.
@@ -123,9 +131,12 @@ class Lane(models.Model):
                 fields=["due_at"], name="lane_next_due", condition=Q(due_at__isnull=False)
             ),
             models.Index(fields=["domain"], name="lane_domain"),
+            models.Index(fields=["gate"], name="lane_gate", condition=~Q(gate="")),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "stream", "domain"], name="lane_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "stream", "domain", "priority", "pool_id"], name="lane_once"
+            ),
             models.CheckConstraint(
                 condition=Q(window__gte=1, window__lte=100), name="lane_window_bounded"
             ),

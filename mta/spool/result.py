@@ -39,7 +39,8 @@ class Result(NamedTuple):
     """What happened to one recipient of the batch; instants in milliseconds."""
 
     recipient_id: int
-    #: delivered | deferred | bounced | suppressed | postponed (not tried: limits, suspension)
+    #: delivered | deferred | bounced | suppressed | postponed (not tried, and not before `until`)
+    #: | held | limited (not tried: its lane waits until `until`)
     outcome: str
     #: As people read it, codes included; `text` is without them.
     reply: str = ""
@@ -57,8 +58,10 @@ class Result(NamedTuple):
     tls: str = ""
     at: int = 0
     took_ms: int = 0
-    #: When a postponed recipient may go.
+    #: When a postponed recipient, or the lane of a limited one, may go; ms.
     until: int = 0
+    #: What limits: see mta.spool.waiting.
+    gate: str = ""
 
     @property
     def attempted(self) -> bool:
@@ -130,8 +133,12 @@ class Settled:
         return failed and wanted and bool(self.owned.reverse_path) and self.context.sends_dsn
 
     def recipient_row(self, now: int) -> tuple[Any, ...]:
-        keeps_source = self.state is State.DEFERRED and self.result.attempted
-        source = self.context.source_id if keeps_source else self.owned.source_id
+        # Greylisting wants the same source again; a source that is blocked will not do.
+        source = self.owned.source_id
+        if self.result.bounce_class == "reputation":
+            source = None
+        elif self.state is State.DEFERRED and self.result.attempted:
+            source = self.context.source_id
         return (
             self.owned.recipient_id, str(self.state), self.attempts, self.next_attempt_at, None,
             source, self.reason[:500], self.bounce_class, now,
@@ -142,7 +149,7 @@ class Settled:
         return attempt_row(self.context, self.result, self.attempts) if attempted else None
 
     def event(self) -> NewEvent | None:
-        if self.put_off:
+        if self.put_off or self.state is State.HELD:
             return None
         o, r = self.owned, self.result
         metadata = orjson.loads(o.message_metadata or "{}")
@@ -202,6 +209,8 @@ def settled(
         state = State.BOUNCED
     elif result.outcome == "suppressed":
         state = State.SUPPRESSED
+    elif result.outcome == "held":
+        state = State.HELD
     elif result.outcome == "postponed":
         state = State.DEFERRED if owned.attempts else State.SCHEDULED
         # Not before its time: who put it off may change his mind. Then the next look expires it.

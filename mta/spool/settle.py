@@ -3,7 +3,8 @@
 Rule 1: only recipients that the batch's token still holds change (compare-and-swap by fencing).
 Rule 2: state, attempt, event, suppression and DSN are written together or not at all.
 Rule 3: settling twice is harmless: the second time the token holds nothing.
-Rule 4: locks are taken in one order: claims, recipients, suppressions, lanes.
+Rule 4: what a limit kept back is not touched beyond its claim; its lane learns until when it waits.
+Rule 5: locks are taken in one order: claims, recipients, suppressions, lanes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 from django.db import IntegrityError, InterfaceError, OperationalError
@@ -121,26 +122,41 @@ class Round:
         #: In the order of the settlements: everything that is no delivery.
         self.others: list[list[Settled]] = []
         self.summaries: list[Summary] = []
+        #: Recipients that limits kept back; by settlement, with what limits them.
+        self.limited: list[int] = []
+        self.kept_back: list[list[Result]] = []
 
     def run(self) -> list[Summary]:
         tokens = claim.lock(sorted({one.context.token for one in self.settlements}))
         if not tokens:
             return [Summary(0)] * len(self.settlements)
         holds = held.recipients(tokens)
+        self.put_back(holds)
         facts = held.messages(
             sorted({one.message_id for few in holds.values() for one in few.values()})
         )
         # What has no result, or another token's recipient, is left alone: that is the fence.
         taken = [
-            [(r, mine) for r in one.results
-             if (mine := holds.get(one.context.token, {}).pop(r.recipient_id, None))]
+            [(r, mine) for r in one.results if r.outcome != "limited"
+             and (mine := holds.get(one.context.token, {}).pop(r.recipient_id, None))]
             for one in self.settlements
         ]  # fmt: skip
         self.decide(taken, facts)
         self.store()
+        claim.unclaimed(self.limited, self.now)
         claim.drop([token for token in tokens if not holds[token]], checked=False)
         lanes.note(self.notes(taken))
         return self.summaries
+
+    def put_back(self, holds: Mapping[int, dict[int, Held]]) -> None:
+        """Take what a limit kept back out of what is to be settled."""
+        for one in self.settlements:
+            mine = holds.get(one.context.token, {})
+            back = [r for r in one.results if r.outcome == "limited" and r.recipient_id in mine]
+            for r in back:
+                del mine[r.recipient_id]
+            self.limited += [r.recipient_id for r in back]
+            self.kept_back.append(back)
 
     def decide(
         self, taken: Sequence[Sequence[tuple[Result, Held]]], facts: Mapping[int, Facts]
@@ -188,13 +204,15 @@ class Round:
         ours = [one.context.lane_id for one in self.settlements]
         failure.store([message for few in reports for message in few], ours)
         notes: dict[int, Note] = {}
-        for one, few, group, dsns in zip(
-            self.settlements, taken, self.others, reports, strict=True
+        for one, few, group, dsns, back in zip(
+            self.settlements, taken, self.others, reports, self.kept_back, strict=True
         ):
-            self.summaries.append(summary(len(few) - len(group), group, len(dsns)))
+            self.summaries.append(summary(len(few) - len(group), group, len(dsns), len(back)))
+            lane = one.context.lane_id
             if few:
-                lane = one.context.lane_id
                 notes[lane] = note_of(one.context, few, group, self.now, notes.get(lane))
+            if back:
+                notes[lane] = waiting_note(one.context, back, self.now, notes.get(lane))
         return list(notes.values())
 
 
@@ -221,13 +239,15 @@ def mark_delivered(done: Sequence[tuple[int, str]], now: int) -> None:
     )
 
 
-def summary(delivered: int, others: Sequence[Settled], dsns: int) -> Summary:
+def summary(delivered: int, others: Sequence[Settled], dsns: int, limited: int) -> Summary:
     """What became of one batch."""
     totals = {str(State.DELIVERED): delivered} if delivered else {}
+    if limited:
+        totals["limited"] = limited
     for one in others:
         totals[one.label] = totals.get(one.label, 0) + 1
     due = [one.next_attempt_at for one in others if one.next_attempt_at is not None]
-    return Summary(delivered + len(others), totals, min(due, default=None), dsns)
+    return Summary(delivered + len(others) + limited, totals, min(due, default=None), dsns)
 
 
 def note_of(
@@ -250,3 +270,13 @@ def note_of(
         hold_reason=why[:200],
         window=context.window,
     )
+
+
+def waiting_note(context: Context, back: Sequence[Result], now: int, before: Note | None) -> Note:
+    """What the lane has to know when a limit kept something back: it waits as a whole."""
+    last = max(back, key=lambda r: r.until)
+    return replace(
+        before or Note(context.lane_id, site=context.site or None, window=context.window),
+        due_at=now, wait_until=last.until, gate=last.gate[:300], hold_reason=last.reply[:200],
+        window=context.window,
+    )  # fmt: skip

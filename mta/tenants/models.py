@@ -10,11 +10,18 @@ from mta.storage.checks import one_of
 from mta.storage.fields import EncryptedField
 
 NAME = RegexValidator(r"^[a-z0-9][a-z0-9-]*$", "Use lower-case letters, digits and hyphens.")
+#: A rate is left empty or lets something through.
+RATE = [MinValueValidator(1e-6, "Give a number above 0, or leave it empty for no limit.")]
 
 
 class TenantStatus(models.TextChoices):
     ACTIVE = "active"
     SUSPENDED = "suspended"
+
+
+class QuotaAction(models.TextChoices):
+    DELAY = "delay"
+    REJECT = "reject"
 
 
 class Tenant(models.Model):
@@ -23,9 +30,13 @@ class Tenant(models.Model):
     name = models.CharField(max_length=63, unique=True, validators=[NAME])
     status = models.CharField(max_length=16, choices=TenantStatus, default=TenantStatus.ACTIVE)
     status_reason = models.CharField(max_length=200, blank=True)
-    #: Recipients accepted per hour and per day; empty is without limit.
+    #: Recipients per hour and per day; empty is without limit.
     quota_per_hour = models.PositiveIntegerField(null=True, blank=True)
     quota_per_day = models.PositiveIntegerField(null=True, blank=True)
+    #: What becomes of the excess: it waits, or is refused at the door.
+    quota_action = models.CharField(max_length=8, choices=QuotaAction, default=QuotaAction.DELAY)
+    #: Messages of all its streams together; empty is without limit.
+    messages_per_second = models.FloatField(null=True, blank=True, validators=RATE)
     #: Share of a busy site relative to other tenants.
     weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     created_at = models.DateTimeField(auto_now_add=True)
@@ -34,6 +45,7 @@ class Tenant(models.Model):
         ordering = ["name"]
         constraints = [
             one_of("status", TenantStatus.values, "tenant_status_known"),
+            one_of("quota_action", QuotaAction.values, "tenant_quota_action_known"),
             models.CheckConstraint(
                 condition=models.Q(weight__gte=1), name="tenant_weight_positive"
             ),
@@ -177,6 +189,10 @@ class Stream(models.Model):
     retry_steps = models.CharField(max_length=200, blank=True)
     #: Hours after which waiting mail expires; empty: 24 for transactional, 120 for bulk.
     life_hours = models.PositiveSmallIntegerField(null=True, blank=True)
+    #: What the stream may send in all; empty is without limit.
+    messages_per_second = models.FloatField(null=True, blank=True, validators=RATE)
+    messages_per_hour = models.FloatField(null=True, blank=True, validators=RATE)
+    messages_per_day = models.FloatField(null=True, blank=True, validators=RATE)
     #: Whether a final failure is reported to the reverse path (RFC 3464).
     sends_dsn = models.BooleanField(default=True)
 

@@ -12,13 +12,14 @@ import pytest
 from mta.delivery import seal
 from mta.delivery.batch import Batch, Outcome, Path
 from mta.delivery.judge import judge
-from mta.delivery.route import today, warmup_counter
-from mta.limits.egress import Bucket
+from mta.delivery.path_limits import warmup_counter
+from mta.delivery.route import today
+from mta.limits.egress import Bucket, Counter
 from mta.mail import dkim
 from mta.mail.spec import Spec
 from mta.spool import claim
-from mta.spool.models import Attempt
-from mta.storage.fields import now_ms
+from mta.spool.models import Attempt, Recipient
+from mta.storage.fields import now_ms, to_ms
 from mta.tenants.models import DkimKey, SendingDomain
 from tests.cast import Cast
 from tests.effects.delivery.worker import Worker
@@ -68,29 +69,48 @@ def test_what_was_signed_is_what_arrives(
         assert dkimpy.verify(received, dnsfunc=lambda name, timeout=5: record.encode())
 
 
+RATE = "rate:acme-source:mx1.x.test"
+
+
+def rate(per_second: float, burst: int) -> tuple[tuple[str, float, int], ...]:
+    """The rows of a path whose only limit is a rate."""
+    return ((RATE, per_second, burst),)
+
+
+def warmup(cap: int) -> tuple[tuple[str, int, int, int], ...]:
+    one = warmup_counter("acme-source", "mx1.x.test", cap, today())
+    return ((one.key, one.limit, one.ttl, one.ends_at),)
+
+
 def test_the_rate_admits_what_it_admits_and_the_rest_comes_later(
     cast: Cast, worker: Worker
 ) -> None:
     addresses = worker.world.add_site("x.test")
     desk.injected(cast, *TO)
-    batch = worker.sent(
-        worker.batch(cast, "x.test", addresses, messages_per_second=0.01, burst=4, window=100)
-    )
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, buckets=rate(0.01, 4), window=100))
     kinds = [outcome.kind for outcome in batch.outcomes]
-    assert kinds == ["", "", "", "", "postponed", "postponed"]
+    assert kinds == ["", "", "", "", "limited", "limited"]
     assert batch.window == 4
-    assert 90_000 < batch.outcomes[-1].until - now_ms() < 101_000
+    until = batch.outcomes[-1].until
+    assert 90_000 < until - now_ms() < 101_000
+    before = dict(Recipient.objects.values_list("pk", "next_attempt_at"))
     (summary,) = judge([batch], random.Random(1))
-    assert summary.by_outcome == {"delivered": 4, "postponed": 2}
-    assert desk.lane("x.test").window == 4
+    assert summary.by_outcome == {"delivered": 4, "limited": 2}
+    lane = desk.lane("x.test")
+    assert (lane.window, lane.gate) == (4, RATE)
+    assert to_ms(lane.wait_until) == to_ms(lane.due_at or lane.wait_until) == until
+    assert lane.hold_reason == "limit: the rate a second of acme-source to mx1.x.test is used up"
+    waiting = Recipient.objects.filter(state="scheduled")
+    assert [(one.attempts, one.next_attempt_at) for one in waiting] == [
+        (0, before[one.pk]) for one in waiting
+    ]
+    assert waiting.count() == 2
 
 
 def test_a_short_wait_for_the_rate_is_waited(cast: Cast, worker: Worker) -> None:
     addresses = worker.world.add_site("x.test")
     desk.injected(cast, *TO)
-    batch = worker.sent(
-        worker.batch(cast, "x.test", addresses, messages_per_second=100.0, burst=2, window=1)
-    )
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, buckets=rate(100.0, 2), window=1))
     assert {outcome.code for outcome in batch.outcomes} == {250}
     assert batch.window == 2
 
@@ -98,10 +118,10 @@ def test_a_short_wait_for_the_rate_is_waited(cast: Cast, worker: Worker) -> None
 def test_a_warmup_cap_sends_the_rest_back_at_once(cast: Cast, worker: Worker) -> None:
     addresses = worker.world.add_site("x.test")
     desk.injected(cast, *TO)
-    batch = worker.sent(worker.batch(cast, "x.test", addresses, day_cap=2))
-    assert [outcome.kind for outcome in batch.outcomes] == ["", "", *["postponed"] * 4]
+    batch = worker.sent(worker.batch(cast, "x.test", addresses, counters=warmup(2)))
+    assert [outcome.kind for outcome in batch.outcomes] == ["", "", *["limited"] * 4]
     assert all(outcome.until <= now_ms() for outcome in batch.outcomes)
-    counter = warmup_counter("acme-source", "mx1.x.test", 2, str(today().date()))
+    counter = Counter(*warmup(2)[0])
     assert worker.limits.used([counter]) == [2]
 
 
@@ -109,11 +129,11 @@ def test_units_that_were_not_used_go_back(
     cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.injected(cast, *TO)
-    batch = worker.received(worker.batch(cast, "x.test", ["127.0.0.1"], day_cap=50))
+    batch = worker.received(worker.batch(cast, "x.test", ["127.0.0.1"], counters=warmup(50)))
     monkeypatch.setattr(worker.connector, "get", broken)
     with pytest.raises(ZeroDivisionError):
         worker.send(batch)
-    counter = warmup_counter("acme-source", "mx1.x.test", 50, str(today().date()))
+    counter = Counter(*warmup(50)[0])
     assert worker.limits.used([counter]) == [0]
 
 
@@ -324,12 +344,12 @@ def test_a_worker_that_stops_does_not_wait_for_a_peer_that_never_greets(
     worker.connector.close()
     assert worker.sender.wait(10)
     (done,) = sent
-    assert [outcome.kind for outcome in done.outcomes] == ["postponed"] * 6
+    assert [outcome.kind for outcome in done.outcomes] == ["limited"] * 6
 
 
 def test_a_rate_is_not_spent_on_a_dead_host(cast: Cast, worker: Worker) -> None:
     addresses = worker.world.add_site("x.test", "down")
     desk.injected(cast, *TO)
-    worker.sent(worker.batch(cast, "x.test", addresses, messages_per_second=0.001, burst=6))
-    bucket = Bucket("rate:acme-source:mx1.x.test", 0.001, 6)
+    worker.sent(worker.batch(cast, "x.test", addresses, buckets=rate(0.001, 6)))
+    bucket = Bucket(RATE, 0.001, 6)
     assert worker.limits.take(6, buckets=[bucket]).granted == 6

@@ -104,7 +104,6 @@ def path(cast: Cast, domain: str, addresses: list[str], **values: Any) -> Path:
         site=f"mx1.{domain}", provider="", hosts=((f"mx1.{domain}", tuple(addresses)),),
         source_id=cast.source.pk, source_name=cast.source.name, source_address="",
         ehlo_name="mill.example.net", tls="none", connections=3, messages_per_connection=100,
-        messages_per_second=0.0, burst=1, connections_per_minute=0, timeouts=(5.0,) * 9,
-        day_cap=None, queue="",
+        timeouts=(5.0,) * 9, queue="",
     )  # fmt: skip
     return replace(plain, **values)

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError
 
 from mta import wiring
-from mta.delivery.route import warmup_counter
+from mta.delivery.path_limits import warmup_counter
 from mta.egress.models import (
     Pool,
     PoolMember,
@@ -53,8 +53,7 @@ def warming(cast: Cast) -> Source:
 
 
 def use(cap: int, count: int) -> None:
-    day = str(datetime.now(UTC).date())
-    counter = warmup_counter("acme-source", "(mx1|mx2).x.test", cap, day)
+    counter = warmup_counter("acme-source", "(mx1|mx2).x.test", cap, datetime.now(UTC))
     assert wiring.limits().take(count, counters=[counter]).granted == count
 
 

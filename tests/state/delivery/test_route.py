@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -25,6 +25,7 @@ from mta.egress.models import (
     WarmupSchedule,
     WarmupStage,
 )  # fmt: skip
+from mta.limits.egress import Counter, Group, Room
 from mta.net.dns import MxHost, ResolveError, Route
 from mta.spool.models import Message
 from mta.storage.fields import from_ms, now_ms
@@ -37,13 +38,19 @@ FOUND = Route("x.test", (MxHost("mx1.x.test", 10, ("192.0.2.1",)),), 0.0)
 
 
 class Used:
-    """What the sources have sent today, as the limits tell it."""
+    """What the sources have sent today, as the limits tell it; nothing else limits."""
 
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def used(self, counters: Any) -> list[int]:
-        return [self.count for _ in counters]
+    def room(self, groups: Sequence[Group]) -> list[Room]:
+        return [self.left(counters) for _, counters in groups]
+
+    def left(self, counters: Sequence[Counter]) -> Room:
+        if not counters:
+            return Room(None, 0.0, "")
+        tightest = min(counters, key=lambda one: one.limit)
+        return Room(max(0, tightest.limit - self.count), 0.0, tightest.key)
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +142,8 @@ def test_life_that_ended_while_waiting(cast: Cast) -> None:
 def test_suspended(cast: Cast, scope: str, key: str, reason: str) -> None:
     Suspension.objects.create(scope=scope, key=key)
     done = routed(batch(cast))
-    assert reasons(done) == {("postponed", reason)}
+    assert reasons(done) == {("limited", reason)}
+    assert {outcome.gate.partition(":")[0] for outcome in done.outcomes} == {"suspended"}
     assert all(now_ms() < outcome.until < now_ms() + 61_000 for outcome in done.outcomes)
 
 
@@ -157,10 +165,11 @@ def test_warmup_caps(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     given = batch(cast)
     path = routed(given).path
     assert path is not None
-    assert path.day_cap == 10
+    assert [row[1] for row in path.counters] == [10]
     monkeypatch.setattr(wiring, "limits", lambda: Used(10))
     done = routed(given)
-    assert reasons(done) == {("postponed", "warmup caps of today are reached")}
+    said = "limit: the warmup cap of today of acme-source to mx1.x.test is used up"
+    assert reasons(done) == {("limited", said)}
     tomorrow = done.outcomes[0].until
     assert 0 < tomorrow - now_ms() <= 86_400_000
     assert tomorrow % 86_400_000 == 0
@@ -183,7 +192,7 @@ def test_pools_that_overflow_in_a_circle_end(cast: Cast) -> None:
     Pool.objects.filter(name="acme-pool").update(overflow=other)
     PoolMember.objects.create(pool=other, source=Source.objects.create(name="s", status="draining"))
     Source.objects.update(status="suspended")
-    assert reasons(routed(batch(cast))) == {("postponed", "no active source in pool acme-pool")}
+    assert reasons(routed(batch(cast))) == {("limited", "no active source in pool acme-pool")}
 
 
 def test_retried_mail_keeps_its_source_while_that_may_send(cast: Cast) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mta.spool import due
+from mta.spool import due, waiting
 from mta.spool.models import Lane
+from mta.spool.waiting import PutOff
 from mta.storage.fields import now_ms
 from tests.cast import Cast, make_cast
 from tests.state.spool import desk
@@ -58,7 +59,13 @@ def test_the_next_instant(cast: Cast) -> None:
 def test_a_lane_that_is_put_off_waits_as_a_whole(cast: Cast) -> None:
     desk.injected(cast, "a@x.test")
     until = now_ms() + 60_000
-    due.put_off(desk.lane("x.test").pk, until, "site suspended" * 30)
+    gate = waiting.suspended("site", "x.test")
+    waiting.put_off([PutOff(desk.lane("x.test").pk, until, gate, "site suspended" * 30)])
+    desk.injected(cast, "b@x.test")  # what comes meanwhile does not wake it
     assert domains(cast) == []
     assert due.next_due_at(now_ms()) == until
     assert desk.lane("x.test").hold_reason.startswith("site suspended")
+    assert waiting.release(waiting.suspended("site", "other.test")) == 0
+    assert waiting.release(gate) == 1
+    assert domains(cast) == ["x.test"]
+    assert desk.lane("x.test").hold_reason == ""

@@ -10,8 +10,9 @@ from mta.delivery.batch import Batch, Outcome, Path, outcome_of, outcome_row
 PATH = Path(
     site="mx.x.test", provider="", hosts=(("mx1.x.test", ("192.0.2.1", "2001:db8::1")),),
     source_id=1, source_name="s", source_address="", ehlo_name="mill.test", tls="opportunistic",
-    connections=2, messages_per_connection=10, messages_per_second=0.5, burst=3,
-    connections_per_minute=0, timeouts=(1.0, 2.0), day_cap=None, queue="deliver.tail-00",
+    connections=2, messages_per_connection=10, timeouts=(1.0, 2.0), queue="deliver.tail-00",
+    buckets=(("rate:s:mx.x.test", 0.5, 3),), counters=(("quota:1", 10, 60, 0),),
+    slots=(("connections:s:mx.x.test", 2),), opens=(("opens:s:mx.x.test", 1.0, 60),), rate=0.5,
 )  # fmt: skip
 BATCH = Batch(
     token=2**62, lane_id=1, tenant_id=2, stream_id=3, domain="x.test", recipient_ids=(5, 6),

@@ -1,0 +1,181 @@
+"""Which source of a pool a batch leaves from, and until when it waits when there is none.
+
+Rule 1: a source may send as much as all its limits together have room for; among those that have
+        some, chance decides by weight. What they have not, waits or goes to the overflow pool.
+Rule 2: only warmup, and sources that the receiver blocks, send mail to the overflow pool; a rate
+        that is used up is waited for.
+Rule 3: retried mail keeps its source (greylisting), unless that one is blocked, stopped, or has
+        used up its warmup.
+Rule 4: engaged recipients go to warming sources first: a cold address is judged by its first mail.
+Rule 5: one question to Redis answers for a whole convoy.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mta import wiring
+from mta.delivery.batch import Batch
+from mta.delivery.path_limits import PathLimits
+from mta.egress.sources import PoolFacts, SourceFacts
+from mta.limits.egress import Bucket, Room
+from mta.net.dns import Route
+from mta.policy.balance import Candidate, choose_source
+from mta.policy.shaping import Explained
+from mta.policy.throttled import Throttled
+from mta.storage.fields import now_ms
+
+#: A lane that a rate keeps back is woken for this share of a second's messages, at least one.
+QUANTUM_SECONDS = 0.1
+#: How long mail waits for something that says itself when it ends, ms.
+LOOK_AGAIN_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A source with everything that holds on the way from it."""
+
+    source: SourceFacts
+    weight: int
+    site: str
+    found: Route
+    explained: Explained
+    limits: PathLimits
+    throttled: Throttled | None
+    warming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The way that a batch goes, and how many of it may go now."""
+
+    way: Way
+    #: None: nothing limits.
+    free: int | None
+    #: For what is beyond `free`.
+    wait: Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why nothing may go now, and until when (ms); see mta.spool.waiting."""
+
+    until: int
+    reason: str
+    gate: str = ""
+    #: Whether the overflow pool takes what waits.
+    overflows: bool = False
+
+
+def rooms(ways: Sequence[Way]) -> list[Room]:
+    """What each way has room for now, in one call."""
+    return wiring.limits().room([(way.limits.buckets, way.limits.counters) for way in ways])
+
+
+def decide(
+    batch: Batch, pool: PoolFacts, ways: Sequence[tuple[Way, Room]], wanted: int, rng: random.Random
+) -> Taken | Wait:
+    """The way for a batch that wants to send to `wanted` recipients."""
+    if not ways:
+        return Wait(
+            now_ms() + LOOK_AGAIN_MS, f"no active source in pool {pool.name}",
+            f"suspended:pool:{pool.name}", overflows=True,
+        )  # fmt: skip
+    now = now_ms()
+    open_ways = [pair for pair in ways if not blocked(pair[0], now)]
+    free = [pair for pair in open_ways if has_room(*pair, now)]
+    bound = [pair for pair in open_ways if pair[0].source.id == batch.bound_source_id]
+    if bound and (has_room(*bound[0], now) or not warm_full(*bound[0])):
+        open_ways, free = bound, [pair for pair in bound if pair in free]
+    if batch.engaged:
+        free = [pair for pair in free if pair[0].warming] or free
+    chosen = choose_source(
+        [Candidate(way.source.id, way.weight, room.free) for way, room in free], rng
+    )
+    for way, room in free:
+        if way.source.id == chosen:
+            return Taken(way, room.free, beyond(way, room, wanted, now))
+    if not open_ways:
+        return shortest([until_open(way) for way, _ in ways], overflows=True)
+    waits = [closed(way, room, wanted, now) for way, room in open_ways]
+    return shortest(waits, overflows=all(warm_full(*pair) for pair in open_ways))
+
+
+def blocked(way: Way, now: int) -> bool:
+    state = way.throttled
+    return state is not None and state.blocked and state.until > now
+
+
+def paused(way: Way, now: int) -> bool:
+    return way.throttled is not None and way.throttled.until > now and not way.throttled.probe
+
+
+def has_room(way: Way, room: Room, now: int) -> bool:
+    return not paused(way, now) and (room.free is None or room.free > 0)
+
+
+def warm_full(way: Way, room: Room) -> bool:
+    """Whether it is the warmup that keeps the source back."""
+    return room.free == 0 and room.tightest in way.limits.warmup_keys()
+
+
+def until_open(way: Way) -> Wait:
+    """How long a way stays closed that replies have closed."""
+    state = way.throttled or Throttled()
+    return Wait(state.until, state.reason, state.gate)
+
+
+def closed(way: Way, room: Room, wanted: int, now: int) -> Wait:
+    """How long a way has no room."""
+    if paused(way, now):
+        return until_open(way)
+    return when(way, room.tightest, wanted, now + round(room.retry_in * 1000), now)
+
+
+def beyond(way: Way, room: Room, wanted: int, now: int) -> Wait:
+    """How long the rest waits when only some may go."""
+    rest = wanted - (room.free or 0)
+    return when(way, room.tightest, rest, now, now)
+
+
+def when(way: Way, key: str, wanted: int, first: int, now: int) -> Wait:
+    """The instant at which enough is free again under the limit `key`; `first` one unit is."""
+    for counter in way.limits.counters:
+        if counter.key == key:
+            return Wait(counter.ends_at or now + counter.ttl * 1000, said(key), key)
+    for bucket in way.limits.buckets:
+        if bucket.key == key:
+            return Wait(first + quantum_ms(bucket, wanted), said(key), key)
+    return Wait(first, said(key), key)
+
+
+def quantum_ms(bucket: Bucket, wanted: int) -> int:
+    """Milliseconds beyond the first unit until as many are free as are worth a batch."""
+    units = min(wanted, bucket.burst, max(1, int(bucket.per_second * QUANTUM_SECONDS)))
+    return round((units - 1) / bucket.per_second * 1000)
+
+
+def shortest(waits: Sequence[Wait], *, overflows: bool) -> Wait:
+    first = min(waits, key=lambda wait: wait.until)
+    return Wait(first.until, first.reason, first.gate, overflows)
+
+
+#: What a key says to people, by its first word.
+WORDS = {
+    "rate": "the rate a second", "minute": "the rate a minute", "hour": "the rate an hour",
+    "day": "the rate a day", "warmup": "the warmup cap of today",
+    "warmup-spread": "the day's warmup, spread over its hours", "quota": "the quota",
+    "throttle": "the rate that its replies allow", "opens": "new connections a minute",
+    "connections": "the connections",
+}  # fmt: skip
+
+
+def said(key: str) -> str:
+    """A limit in words: "the rate a minute of mail-1 to @google is used up"."""
+    word, _, rest = key.partition(":")
+    whose, _, to = rest.partition(":")
+    of = f"{whose} {to}" if whose in {"source", "stream", "tenant"} else whose
+    where = f" to {to}" if to and whose not in {"source", "stream", "tenant"} else ""
+    return f"limit: {WORDS.get(word, word)} of {of}{where} is used up"

@@ -1,0 +1,67 @@
+"""Lanes that wait as a whole: a limit or a person lets nothing of them through before an instant.
+
+Rule 1: what keeps a lane back is its gate: the key of a limit, or `suspended(scope, key)`.
+Rule 2: the lane waits, its recipients stay as they are: none is tried, rewritten or asked again.
+Rule 3: whoever ends the reason releases the gate; a lane that nobody releases wakes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db import connection
+
+from mta.spool import lanes
+from mta.spool.lanes import Note
+from mta.storage.fields import now_ms
+from mta.storage.transactions import write
+
+
+class PutOff(NamedTuple):
+    """A lane that shall wait until an instant (ms)."""
+
+    lane_id: int
+    until: int
+    gate: str
+    reason: str
+
+
+def suspended(scope: str, key: str) -> str:
+    """The gate of what a person suspended."""
+    return f"suspended:{scope}:{key}"
+
+
+def put_off(waits: Sequence[PutOff]) -> None:
+    """Let lanes wait; one that waits longer already keeps the later instant's reason."""
+    if waits:
+        notes = [
+            Note(one.lane_id, due_at=one.until, wait_until=one.until, gate=one.gate[:300],
+                 hold_reason=one.reason[:200])
+            for one in waits
+        ]  # fmt: skip
+        write(lambda: lanes.note(notes), durable=False)
+
+
+def release(gate: str) -> int:
+    """Let lanes behind this gate go now; returns how many. The caller rings the dispatcher."""
+    return let_go("gate = %s", [gate])
+
+
+def release_all() -> int:
+    """Let every lane go that a limit or a person keeps back: the rules have changed."""
+    return let_go("gate <> ''", [])
+
+
+def let_go(condition: str, params: Sequence[str]) -> int:
+    def work() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE spool_lane SET wait_until = 0, gate = '', hold_reason = '', "  # noqa: S608
+                "due_at = CASE WHEN due_at IS NULL THEN NULL ELSE %s END "
+                f"WHERE {condition}",
+                [now_ms(), *params],
+            )
+            return int(cursor.rowcount)
+
+    return write(work, durable=False)
