@@ -12,8 +12,10 @@ import pytest
 #: Module and the name of what it remembers.
 REMEMBERED = {
     "mta.spool.streams": "_known",
+    "mta.spool.quota": "_known",
     "mta.egress.sources": "_last",
     "mta.delivery.shaping": "_last",
+    "mta.delivery.routing_rules": "_last",
     "mta.delivery.seal": "_by_domain",
 }
 

@@ -19,8 +19,9 @@ from mta.mail.address import Address
 from mta.mail.ids import encode
 from mta.spool.ids import new_id
 from mta.spool.inject import Accepted, NewMessage, inject
+from mta.spool.quota import give_back
 from mta.tenants.credentials import Caller
-from mta.tenants.models import Stream, Tenant
+from mta.tenants.models import Stream
 from mta.tenants.senders import StreamUnknown, sender_domains, stream_for
 
 
@@ -132,14 +133,13 @@ class Answer:
 
 def store(caller: Caller, message: NewMessage, read: Read, key: Key | None) -> bytes:
     """Count the recipients and write them in one transaction with the key."""
-    tenant = Tenant.objects.get(pk=caller.tenant_id)
     count = len(message.recipients)
-    taken = quota.take(tenant, count, timezone.now())
+    taken = quota.take(caller.tenant_id, count, timezone.now())
     answer = Answer(read, key)
     try:
         write(message, answer)
     except Exception as error:
-        quota.give_back(taken, count)
+        give_back(taken, count)
         if isinstance(error, KeyTaken) and key is not None:
             # A request with the same key committed between our look and our write.
             known = key.known_answer()

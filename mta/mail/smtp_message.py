@@ -25,7 +25,8 @@ MAX_TAG: Final = 64
 MAX_METADATA: Final = 8192
 MAX_SUBJECT: Final = 200
 PREFIX: Final = b"x-mailmill-"
-KNOWN: Final = frozenset({"stream", "campaign", "tags", "metadata"})
+KNOWN: Final = frozenset({"stream", "campaign", "tags", "metadata", "engaged"})
+YES_OR_NO: Final = {"yes": True, "no": False, "": False}
 
 LOOP: Final = Reply(554, "5.4.6", f"Mail loop: more than {MAX_HOPS} Received fields")
 NO_FROM: Final = Reply(
@@ -42,6 +43,8 @@ class Instructions:
     campaign: str = ""
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: The recipients are known to read: of bulk mail they go first.
+    engaged: bool = False
 
 
 NO_INSTRUCTIONS: Final = Instructions()
@@ -115,13 +118,15 @@ def read_instructions(asked: Mapping[str, str]) -> Instructions | Reply:
         campaign=asked.get("campaign", ""),
         tags=split_tags(asked.get("tags", "")),
         metadata=json.loads(asked["metadata"]) if "metadata" in asked else {},
+        engaged=YES_OR_NO[asked.get("engaged", "").lower()],
     )
 
 
 def problems(asked: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the instructions, each with what would be right."""
     for name in asked.keys() - KNOWN:
-        yield f"X-Mailmill-{name[:40]} is not known; use Stream, Campaign, Tags or Metadata"
+        known = "Stream, Campaign, Tags, Metadata or Engaged"
+        yield f"X-Mailmill-{name[:40]} is not known; use {known}"
     if len(asked.get("campaign", "")) > MAX_CAMPAIGN:
         yield f"X-Mailmill-Campaign is longer than {MAX_CAMPAIGN} characters"
     tags = split_tags(asked.get("tags", ""))
@@ -129,6 +134,8 @@ def problems(asked: Mapping[str, str]) -> Iterator[str]:
         yield f"X-Mailmill-Tags takes {MAX_TAGS} tags of {MAX_TAG} characters at most"
     if "metadata" in asked and not is_metadata(asked["metadata"]):
         yield f"X-Mailmill-Metadata must be a JSON object of at most {MAX_METADATA} characters"
+    if asked.get("engaged", "").lower() not in YES_OR_NO:
+        yield "X-Mailmill-Engaged takes yes or no"
 
 
 def split_tags(text: str) -> tuple[str, ...]:

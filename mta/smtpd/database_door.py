@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 from django.db import connections
+from django.utils import timezone
 
-from mta.smtpd.submission import Caller, Submission
+from mta.smtpd.submission import Caller, Counted, Submission
+from mta.spool import quota
 from mta.spool.ids import new_id
 from mta.spool.inject import NewMessage, NewRecipient, inject
+from mta.spool.quota import OverQuota
 from mta.tenants import credentials, senders
 
 P = ParamSpec("P")
@@ -65,6 +68,7 @@ class DatabaseDoor:
             tenant_name=found.tenant_name,
             suspended=found.suspended,
             may_send="send" in found.scopes,
+            counted=quota.refuses(found.tenant_id),
         )
 
     @on_fresh_connection
@@ -72,7 +76,12 @@ class DatabaseDoor:
         owner = senders.owner_of(domain)
         if owner is None:
             return None
-        return Caller(owner.tenant_id, owner.tenant_name, suspended=owner.suspended)
+        return Caller(
+            owner.tenant_id,
+            owner.tenant_name,
+            suspended=owner.suspended,
+            counted=quota.refuses(owner.tenant_id),
+        )
 
     @on_fresh_connection
     def stream_id(self, tenant_id: int, name: str) -> int | None:
@@ -80,6 +89,14 @@ class DatabaseDoor:
             return int(senders.stream_for(tenant_id, name).pk)
         except senders.StreamUnknown:
             return None
+
+    @on_fresh_connection
+    def count(self, tenant_id: int, recipients: int) -> Counted:
+        try:
+            taken = quota.take(tenant_id, recipients, timezone.now())
+        except OverQuota as over:
+            return Counted(refusal=f"{over} Try again in {over.retry_in} s")
+        return Counted(undo=functools.partial(quota.give_back, taken, recipients))
 
     def new_id(self) -> int:
         return new_id()

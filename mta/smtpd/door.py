@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mta.smtpd.submission import Caller, Submission
+from mta.smtpd.submission import Caller, Counted, Submission
 
 
 class Door(Protocol):
@@ -22,6 +22,9 @@ class Door(Protocol):
 
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         """The stream of that name, "" the default; None when there is none."""
+
+    def count(self, tenant_id: int, recipients: int) -> Counted:
+        """Count the recipients of one message; asked only for a Caller that is counted."""
 
     def new_id(self) -> int:
         """A message id; quick, called outside threads too."""

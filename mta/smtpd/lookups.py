@@ -50,6 +50,21 @@ class Lookups:
         future = self._threads.submit(read)
         future.add_done_callback(lambda done: self._hand_over(key, done))
 
+    def run(self, work: Callable[[], Any], then: Then) -> None:
+        """Call then with what work() returns, or with Failed; nothing is shared or remembered."""
+
+        def hand_over(done: Future[Any]) -> None:
+            if not done.cancelled():
+                self._loop.call_soon_threadsafe(answered, done)
+
+        def answered(done: Future[Any]) -> None:
+            error = done.exception()
+            if error:
+                log.error("a thread's work failed", exc_info=error)
+            then(Failed() if error else done.result())
+
+        self._threads.submit(work).add_done_callback(hand_over)
+
     def known(self, key: Hashable) -> Any:
         """The answer that is remembered, or None."""
         found = self._known.get(key)

@@ -27,7 +27,7 @@ from mta.mail.smtp_session import Session
 from mta.observe import maillog
 from mta.smtpd.hub import Hub
 from mta.smtpd.lookups import Failed
-from mta.smtpd.submission import Caller, Submission
+from mta.smtpd.submission import Caller, Counted, Submission
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Reception:
         self._authenticated_at = 0.0
         #: Whom the open transaction belongs to; None: not known before From is read.
         self._caller: Caller | None = None
+        #: Its tenant's quota refuses what is too much; as the last look-up of an owner said.
+        self._counted = False
 
     def authenticate(self, asked: Authenticate) -> None:
         """AUTH came with a user name and password."""
@@ -138,7 +140,7 @@ class Reception:
                 text = f"There is no stream named {name[:63] or 'default'}: see X-Mailmill-Stream"
                 self._refuse(Reply(550, "5.6.0", ascii_text(text)))
             else:
-                self._store(submission(message_id, caller, stream_id, envelope, prepared))
+                self._count(submission(message_id, caller, stream_id, envelope, prepared))
 
         key = ("stream", caller.tenant_id, name)
         known = self._hub.lookups.known(key)
@@ -147,9 +149,28 @@ class Reception:
         else:
             self._hub.lookups.ask(key, lambda: door.stream_id(caller.tenant_id, name), chosen)
 
-    def _store(self, message: Submission) -> None:
+    def _count(self, message: Submission) -> None:
+        """After DATA all recipients are known: the message fits into the quota or is refused."""
+        if not self._counted:
+            self._store(message)
+            return
+
+        def counted(found: Counted | Failed) -> None:
+            if isinstance(found, Failed):
+                self._refuse(UNAVAILABLE)
+            elif found.refusal:
+                self._refuse(Reply(452, "4.7.1", ascii_text(found.refusal)))
+            else:
+                self._store(message, found.undo)
+
+        door, tenant_id, count = self._hub.door, message.tenant_id, len(message.recipients)
+        self._hub.lookups.run(lambda: door.count(tenant_id, count), counted)
+
+    def _store(self, message: Submission, undo: Step | None = None) -> None:
         def stored(error: Exception | None) -> None:
             if error is not None:
+                if undo is not None:
+                    self._hub.lookups.run(undo, lambda _: None)
                 self._refuse(UNAVAILABLE)
             else:
                 self._accept(f"Queued as {ids.encode(message.message_id)}")
@@ -185,6 +206,7 @@ class Reception:
             self._refuse(SUSPENDED)
         else:
             self._caller = self._caller or owner
+            self._counted = owner.counted
             then()
 
     def _is_mine(self, owner: Caller) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,18 @@ class Caller:
     suspended: bool = False
     #: The credential has the scope "send"; clients of an allowed network have it.
     may_send: bool = True
+    #: A quota refuses what is too much: each message is counted before it is stored.
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Whether a message's recipients fit into the quota."""
+
+    #: Why not, for the client; "" when they do.
+    refusal: str = ""
+    #: Uncounts them; for a message that could not be stored. Blocks.
+    undo: Callable[[], None] | None = None
 
 
 class Submission(NamedTuple):

@@ -16,12 +16,14 @@ from mta.mail.address import Address, AddressError, parse_address, parse_mailbox
 from mta.mail.headers import fields, split, value
 from mta.mail.ids import encode
 from mta.mail.wire import to_wire
+from mta.spool import quota
 from mta.spool.ids import new_id
-from mta.spool.inject import NewMessage, NewRecipient, inject
+from mta.spool.inject import Accepted, NewMessage, NewRecipient, inject
+from mta.spool.quota import OverQuota
 from mta.tenants.senders import StreamUnknown, owner_of, stream_for
 
 #: sysexits.h, which callers of sendmail know.
-EX_DATAERR, EX_NOINPUT, EX_NOPERM = 65, 66, 77
+EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL, EX_NOPERM = 65, 66, 75, 77
 RECIPIENT_FIELDS = {b"to", b"cc", b"bcc"}
 
 
@@ -60,13 +62,29 @@ class Command(BaseCommand):
         except Problem as problem:
             raise CommandError(problem.detail, returncode=EX_DATAERR) from None
         message = envelope(said, given, message_id, options)
-        (accepted,) = inject([message])
+        (accepted,) = counted(message)
         answer = {
             "id": encode(accepted.message_id),
             "accepted": len(accepted.recipient_ids),
             "suppressed": len(accepted.suppressed),
         }
         self.stdout.write(json.dumps(answer) if options["json"] else str(answer["id"]))
+
+
+def counted(message: NewMessage) -> list[Accepted]:
+    """Store the message; CommandError when the tenant's quota has no room for it."""
+    count = len(message.recipients)
+    try:
+        taken = quota.take(message.tenant_id, count, timezone.now())
+    except OverQuota as over:
+        raise CommandError(
+            f"{over} Try again in {over.retry_in} s.", returncode=EX_TEMPFAIL
+        ) from None
+    try:
+        return inject([message])
+    except Exception:
+        quota.give_back(taken, count)
+        raise
 
 
 def read(file: str) -> bytes:

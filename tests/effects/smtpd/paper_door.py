@@ -6,13 +6,16 @@ import itertools
 import threading
 from collections.abc import Sequence
 
-from mta.smtpd.submission import Caller, Submission
+from mta.smtpd.submission import Caller, Counted, Submission
 
 ACME = Caller(tenant_id=1, tenant_name="acme")
 GLOBEX = Caller(tenant_id=2, tenant_name="globex")
 FROZEN = Caller(tenant_id=3, tenant_name="frozen", suspended=True)
+COUNTED = Caller(tenant_id=4, tenant_name="counted", counted=True)
 DOMAINS = {"acme.example": ACME, "acme2.example": ACME, "globex.example": GLOBEX,
-           "frozen.example": FROZEN}  # fmt: skip
+           "frozen.example": FROZEN, "counted.example": COUNTED}  # fmt: skip
+#: Recipients that the tenant "counted" may hand in.
+QUOTA = 3
 PASSWORDS = {
     ("acme-app", "correct horse"): ACME,
     ("globex-app", "battery staple"): GLOBEX,
@@ -33,6 +36,7 @@ class PaperDoor:
         self.may_store.set()
         self.storing = threading.Event()
         self._ids = itertools.count(1000)
+        self.used = 0
 
     def authenticate(self, username: str, password: str) -> Caller | None:
         self._check()
@@ -45,6 +49,17 @@ class PaperDoor:
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         self._check()
         return {"": 10, "marketing": 20}.get(name)
+
+    def count(self, tenant_id: int, recipients: int) -> Counted:
+        assert tenant_id == COUNTED.tenant_id
+        self._check()
+        if self.used + recipients > QUOTA:
+            return Counted(refusal="Over quota; try again in 60 s")
+        self.used += recipients
+        return Counted(undo=lambda: self._uncount(recipients))
+
+    def _uncount(self, recipients: int) -> None:
+        self.used -= recipients
 
     def new_id(self) -> int:
         return next(self._ids)

@@ -92,7 +92,7 @@ def counting(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("counting")
 @pytest.mark.parametrize("span", ["hour", "day"])
 def test_a_quota_ends_in_429(program: Program, span: str) -> None:
-    Tenant.objects.filter(name="shop").update(**{f"quota_per_{span}": 3})
+    Tenant.objects.filter(name="shop").update(**{f"quota_per_{span}": 3, "quota_action": "reject"})
     program.call("POST", "messages", message("a@c.example", "b@c.example"), expect=202)
     answer = program.call("POST", "messages", message("c@c.example", "d@c.example"), expect=429)
     assert 0 < int(answer.headers["Retry-After"]) <= 86400
@@ -103,6 +103,13 @@ def test_a_quota_ends_in_429(program: Program, span: str) -> None:
     assert Recipient.objects.count() == 3
 
 
+@pytest.mark.usefixtures("counting")
+def test_a_quota_that_delays_refuses_nothing(program: Program) -> None:
+    Tenant.objects.filter(name="shop").update(quota_per_hour=1, quota_action="delay")
+    program.call("POST", "messages", message("a@c.example", "b@c.example"), expect=202)
+    assert Recipient.objects.count() == 2
+
+
 def test_without_redis_mail_is_taken(program: Program) -> None:
-    Tenant.objects.filter(name="shop").update(quota_per_hour=1)
+    Tenant.objects.filter(name="shop").update(quota_per_hour=1, quota_action="reject")
     program.call("POST", "messages", message("a@c.example", "b@c.example"), expect=202)

@@ -16,6 +16,7 @@ from mta.smtpd import database_door
 from mta.smtpd.database_door import DatabaseDoor
 from mta.smtpd.door import Door
 from mta.smtpd.submission import Caller, Submission
+from mta.spool import quota
 from mta.spool.models import Message, Recipient
 from mta.tenants.models import Stream, TenantStatus
 
@@ -69,6 +70,18 @@ def test_a_suspended_tenant_is_known_as_such(door, shop):
 def test_a_domain_leads_to_its_tenant(door, shop):
     assert door.caller_for_domain("shop.example") == Caller(shop.tenant.pk, "shop")
     assert door.caller_for_domain("sub.shop.example") is None
+
+
+def test_only_a_quota_that_refuses_is_counted(door, shop):
+    def caller(**values):
+        type(shop.tenant).objects.update(**values)
+        quota._known.clear()
+        return door.caller_for_domain("shop.example")
+
+    assert not caller(quota_per_hour=2).counted
+    assert caller(quota_action="reject").counted
+    assert door.authenticate(shop.smtp_username, shop.smtp_password).counted
+    assert not caller(quota_per_hour=None).counted
 
 
 def test_streams_by_name(door, shop):
