@@ -1,0 +1,1 @@
+"""Pools, sources and warmups in the database."""
