@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from django.db import transaction
 
+from mta.events import hooked
 from mta.events.models import Event
 from mta.mail.ids import encode
 from mta.observe import maillog
@@ -74,11 +75,17 @@ def pack(
     return (at, kind, tenant_id, message_id, recipient_id, data.decode()), line
 
 
+def insert(rows: Sequence[Row]) -> None:
+    """Store the rows of events, and tell the operator's hook once they are committed."""
+    bulk.insert(Event, COLUMNS, rows)
+    hooked.tell_on_commit(rows)
+
+
 def store(events: Sequence[tuple[Row, bytes]]) -> None:
     """Store packed events; see `write`."""
     if not events:
         return
-    bulk.insert(Event, COLUMNS, [row for row, _ in events])
+    insert([row for row, _ in events])
     lines = b"".join([line for _, line in events])
     # Robust: what is committed is done, whatever becomes of its line.
     transaction.on_commit(lambda: maillog.append(lines), robust=True)
