@@ -16,7 +16,8 @@ from mta.mail.address import AddressError, parse_address
 from mta.mail.template import TemplateError
 from mta.spool.inject import NewRecipient
 
-MEMBERS = frozenset({"to", "substitutions", "metadata"})
+ORDER = ("to", "substitutions", "metadata", "engaged")
+MEMBERS = frozenset(ORDER)
 #: Most errors in one answer; whoever has more mends these first.
 MAX_ERRORS = 20
 NOTHING: dict[str, Any] = {}
@@ -50,13 +51,14 @@ def read(items: list[Any], check: Check | None) -> Read:
     templated = check is not None
     for index, item in enumerate(items):
         if is_simple(item, templated):
-            substitutions, metadata = item.get("substitutions"), None
+            substitutions, metadata, engaged = item.get("substitutions"), None, False
         else:
             if fault(found, index, item, templated):
                 if len(found.errors) >= MAX_ERRORS:
                     break
                 continue
             substitutions, metadata = item.get("substitutions"), item.get("metadata")
+            engaged = item.get("engaged", False)
         to = item["to"]
         try:
             address = parse_address(to)
@@ -74,7 +76,7 @@ def read(items: list[Any], check: Check | None) -> Read:
                 if len(found.errors) >= MAX_ERRORS:
                     break
                 continue
-        accept(NewRecipient(address, substitutions, metadata))
+        accept(NewRecipient(address, substitutions, metadata, engaged=engaged))
     return found
 
 
@@ -94,7 +96,7 @@ def fault(found: Read, index: int, item: Any, templated: bool) -> bool:
         found.wrong(index, "", 'Must be an object such as {"to": "ann@shop.example"}.')
         return True
     for name in item.keys() - MEMBERS:
-        found.wrong(index, name[:80], "Unknown member; give only to, substitutions, metadata.")
+        found.wrong(index, name[:80], f"Unknown member; give only {', '.join(ORDER)}.")
     if not isinstance(item.get("to"), str):
         found.wrong(index, "to", "Must be a mail address, such as ann@shop.example.")
     substitutions = item.get("substitutions")
@@ -105,6 +107,8 @@ def fault(found: Read, index: int, item: Any, templated: bool) -> bool:
             index, "substitutions",
             "A raw message takes no substitutions: send subject, text and html instead of raw.",
         )  # fmt: skip
+    if not isinstance(item.get("engaged", False), bool):
+        found.wrong(index, "engaged", "Must be true or false.")
     if item.get("metadata") is not None and (reason := metadata_fault(item["metadata"])):
         found.wrong(index, "metadata", reason)
     return len(found.errors) > before

@@ -34,6 +34,12 @@ RECIPIENT_SCHEMA = {
                 "additionalProperties": {},
                 "description": "Returned in the events of this recipient, beside the message's.",
             },
+            "engaged": {
+                "type": "boolean",
+                "default": False,
+                "description": "Known to read: of bulk mail it goes first, and before others over "
+                "sources that warm up.",
+            },
         },
     },
 }

@@ -116,7 +116,12 @@ def new_message(submission: Submission) -> NewMessage:
         content=submission.content,
         kind="raw",
         recipients=[
-            NewRecipient(address=each.address, notify=each.notify, orcpt=each.orcpt)
+            NewRecipient(
+                address=each.address,
+                notify=each.notify,
+                orcpt=each.orcpt,
+                engaged=submission.instructions.engaged,
+            )
             for each in submission.recipients
         ],
         origin="smtp",

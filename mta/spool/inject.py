@@ -45,6 +45,8 @@ class NewRecipient(NamedTuple):
     metadata: Mapping[str, Any] | None = None
     notify: str = ""
     orcpt: str = ""
+    #: Known to read: of bulk mail it goes first. Means nothing for transactional mail.
+    engaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def store(messages: Sequence[NewMessage], packed: Sequence[bodies.Packed]) -> li
     message_rows, recipient_rows, events, lines = [], [], [], []
     for one, body in zip(made, packed, strict=True):
         message_rows.append(one.message_row(body.digest))
-        recipient_rows += one.recipient_rows({key[2]: lane_ids[key] for key in keys_of(one)})
+        recipient_rows += one.recipient_rows(lane_ids)
         told, logged = one.told()
         events += told
         lines += logged
@@ -178,18 +180,9 @@ def suppress(made: Sequence[Created]) -> None:
                 one.suppress(unwanted)
 
 
-def keys_of(made: Created) -> set[lanes.LaneKey]:
-    """The lanes that the message's recipients wait in."""
-    tenant_id, stream_id = made.message.tenant_id, made.message.stream_id
-    priority = made.fact.priority
-    return {
-        (tenant_id, stream_id, one.address.domain, priority, 0) for one in made.message.recipients
-    }
-
-
 def lanes_of(made: Sequence[Created]) -> dict[lanes.LaneKey, int]:
     wanted: dict[lanes.LaneKey, int] = {}
     for one in made:
-        for key in keys_of(one):
+        for key in one.lane_keys:
             wanted[key] = min(one.due, wanted.get(key, one.due))
     return wanted

@@ -7,12 +7,14 @@ JSON once a message; each then costs some joined text instead of two dicts and a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mta.events import outbox
 from mta.mail.ids import encode
+from mta.spool.lanes import BULK, ENGAGED, LaneKey
 from mta.spool.streams import StreamFacts
 
 if TYPE_CHECKING:
@@ -65,17 +67,36 @@ class Created:
             self.now, max(expires, self.now + 1),
         )  # fmt: skip
 
-    def recipient_rows(self, lane_ids: Mapping[str, int]) -> list[Row]:
-        """`lane_ids` is by domain."""
+    @cached_property
+    def lane_keys(self) -> frozenset[LaneKey]:
+        """The lanes that the recipients wait in."""
+        places = set(zip(self.domains(), self.priorities(), strict=True))
+        tenant_id, stream_id = self.message.tenant_id, self.message.stream_id
+        return frozenset((tenant_id, stream_id, *place, 0) for place in places)
+
+    def domains(self) -> list[str]:
+        return [one.address.domain for one in self.message.recipients]
+
+    def priorities(self) -> list[int]:
+        """How urgent each recipient is."""
+        usual = self.fact.priority
+        if usual != BULK:
+            return [usual] * len(self.ids)
+        return [ENGAGED if one.engaged else usual for one in self.message.recipients]
+
+    def recipient_rows(self, lane_ids: Mapping[LaneKey, int]) -> list[Row]:
+        """`lane_ids` has at least the lanes of this message."""
+        lanes = {key[2:4]: lane_ids[key] for key in self.lane_keys}
+        places = zip(self.domains(), self.priorities(), strict=True)
         message_id, due, now, dumps = self.id, self.due, self.now, orjson.dumps
         rows: list[Row] = [
             (
-                recipient_id, message_id, lane_ids[one.address.domain], address, "scheduled", 0,
+                recipient_id, message_id, lanes[place], address, "scheduled", 0,
                 due, dumps(one.substitutions) if one.substitutions else None,
                 json(one.metadata) if one.metadata else "", one.notify, one.orcpt, "", "", now,
             )
-            for recipient_id, address, one in zip(
-                self.ids, self.addresses, self.message.recipients, strict=True
+            for recipient_id, address, place, one in zip(
+                self.ids, self.addresses, places, self.message.recipients, strict=True
             )
         ]  # fmt: skip
         for index in self.suppressed:

@@ -52,6 +52,10 @@ class Command(BaseCommand):
             help="take recipients from To, Cc and Bcc too",
         )
         parser.add_argument("--stream", default="", help="default: the tenant's default stream")
+        parser.add_argument("--campaign", default="", help="what cancel and suspend know it by")
+        parser.add_argument(
+            "--engaged", action="store_true", help="of bulk mail, the recipients go first"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *_: Any, file: str, **options: Any) -> None:
@@ -127,7 +131,11 @@ def envelope(
         sender_domain=sender.domain,
         content=said.body,
         kind=said.kind,
-        recipients=[NewRecipient(address) for address in recipients(given, options)],
+        recipients=[
+            NewRecipient(address, engaged=options["engaged"])
+            for address in recipients(given, options)
+        ],
+        campaign=options["campaign"][:128],
         origin="command",
         subject=said.subject,
         smtputf8=any(address.needs_smtputf8 for address in senders),

@@ -15,7 +15,7 @@ from django.db import IntegrityError, OperationalError
 from mta import wiring
 from mta.events.models import Event
 from mta.mail.address import parse_address
-from mta.spool import bodies, inject, streams
+from mta.spool import bodies, inject, lanes, streams
 from mta.spool.load import Outgoing
 from mta.spool.models import Body, Lane, Message, Recipient
 from mta.storage import transactions
@@ -170,7 +170,7 @@ def test_what_the_envelope_asks_for_is_kept(cast: Cast) -> None:
 def test_streams_are_remembered_for_a_while(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "_known", {})
     facts = streams.stream_facts(cast.bulk.pk)
-    assert (facts.priority, facts.life_seconds, facts.name) == (1, 120 * 3600, "bulk")
+    assert (facts.priority, facts.life_seconds, facts.name) == (2, 120 * 3600, "bulk")
     cast.bulk.sends_dsn = False
     cast.bulk.save()
     assert streams.stream_facts(cast.bulk.pk) is facts
@@ -226,3 +226,19 @@ def test_a_lost_lock_is_tried_for_again_and_anything_else_is_not(
     with pytest.raises(OperationalError):
         transactions.write(other)
     assert len(tries) == 1
+
+
+def test_engaged_recipients_of_bulk_mail_wait_in_a_lane_of_their_own(cast: Cast) -> None:
+    to = [inject.NewRecipient(parse_address("keen@x.test"), engaged=True),
+          inject.NewRecipient(parse_address("calm@x.test"))]  # fmt: skip
+    for stream in (cast.bulk, cast.transactional):
+        message = replace(cast.message("a@x.test", stream=stream), recipients=to)
+        inject.inject([message])
+    found = Recipient.objects.values_list("address", "lane__stream__name", "lane__priority")
+    assert set(found) == {
+        ("keen@x.test", "bulk", lanes.ENGAGED),
+        ("calm@x.test", "bulk", lanes.BULK),
+        ("keen@x.test", "transactional", lanes.TRANSACTIONAL),
+        ("calm@x.test", "transactional", lanes.TRANSACTIONAL),
+    }
+    assert Lane.objects.count() == 3

@@ -59,10 +59,11 @@ def test_instructions_are_read_and_taken_out():
     message = prepared(
         OWN + b"X-Mailmill-Stream: marketing\r\nx-mailmill-campaign: spring\r\n"
         b"X-Mailmill-Tags: a, b,,a\r\nX-MAILMILL-METADATA: {\"order\":\r\n 7}\r\n"
+        b"X-Mailmill-Engaged: Yes\r\n"
         b"From: a@acme.example\r\n\r\nX-Mailmill-Stream: body\r\n"
     )  # fmt: skip
     assert message.instructions == smtp_message.Instructions(
-        "marketing", "spring", ("a", "b"), {"order": 7}
+        "marketing", "spring", ("a", "b"), {"order": 7}, engaged=True
     )
     head, body = message.content.split(b"\r\n\r\n", 1)
     assert b"mailmill" not in head.lower().replace(b"mill.example", b"")
@@ -80,6 +81,7 @@ def test_instructions_are_read_and_taken_out():
         (b"X-Mailmill-Campaign: " + b"x" * 129, "Campaign"),
         (b"X-Mailmill-Tags: " + b",".join(b"t%d" % n for n in range(21)), "Tags"),
         (b"X-Mailmill-Tags: " + b"x" * 65, "Tags"),
+        (b"X-Mailmill-Engaged: often", "yes or no"),
         (b"X-Mailmill-Steam: marketing", "X-Mailmill-steam is not known"),
     ],
 )
