@@ -1,6 +1,8 @@
-"""Shaping rules: how hard a provider or a site may be pushed."""
+"""Shaping rules, how hard receivers may be pushed, and automations, what their replies call for."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from django.contrib import admin
 from django.utils.html import format_html
@@ -8,39 +10,88 @@ from django.utils.safestring import SafeString
 
 from dashboard import display
 from dashboard.admin.base import ChoicesDropdownFilter, Row
-from dashboard.forms.shaping import ShapingRuleForm
-from mta.egress.models import ShapingRule
+from dashboard.forms.shaping import AutomationRuleForm, ShapingRuleForm
+from mta.egress.models import AutomationRule, ShapingRule
+from mta.policy.shaping import PERIODS
+
+#: How the list says a value, besides rates and time-outs.
+WORDS = {
+    "connections": "{} connections",
+    "connections_per_minute": "{} new a min",
+    "messages_per_connection": "{} a connection",
+    "burst": "burst {}",
+    "tls": "TLS {}",
+    "retry_steps": "retry {}",
+    "life_hours": "life {} h",
+}
+
+
+def said(row: ShapingRule) -> Iterator[str]:
+    """What the rule sets, in few words each."""
+    if row.mx_suffixes:
+        yield f"MX {row.mx_suffixes}"
+    for name, words in WORDS.items():
+        if (value := getattr(row, name)) not in (None, ""):
+            yield words.format(value if isinstance(value, str) else f"{value:g}")
+    for name in PERIODS:
+        if (value := getattr(row, name)) is not None:
+            yield f"{value:g} a {name.rpartition('_')[2]}"
+    waits = [field.name for field in row._meta.fields if field.name.endswith("_timeout")]
+    if number := sum(getattr(row, name) is not None for name in waits):
+        yield f"{number} time-out{'s' * (number > 1)}"
 
 
 @admin.register(ShapingRule)
 class ShapingRuleAdmin(Row):
     form = ShapingRuleForm
-    list_display = [
-        "rule", "enabled", "connections", "messages_per_connection", "messages_per_second",
-        "connections_per_minute", "tls", "note",
-    ]  # fmt: skip
+    list_display = ["rule", "sets", "enabled", "note"]
     list_filter = [("match_kind", ChoicesDropdownFilter), "enabled", ("tls", ChoicesDropdownFilter)]
-    search_fields = ["match", "note"]
-    search_help_text = "Provider, site or note"
+    search_fields = ["match", "note", "source__name"]
+    search_help_text = "Provider, site, source or note"
     list_select_related = ["source"]
     autocomplete_fields = ["source"]
     fieldsets = [
         (
             None,
             {
-                "description": "Overrides the shipped limits: default, then provider, then site. "
-                "An empty field inherits.",
-                "fields": [("match_kind", "match"), "source", "enabled"],
+                "description": "Lies above the shipped limits: default, then provider, then "
+                "provider for one source, then site, then site for one source. An empty field "
+                "inherits. Acts within 5 seconds.",
+                "fields": [
+                    ("match_kind", "match"),
+                    "mx_suffixes",
+                    ("source", "enabled"),
+                    "note",
+                ],
             },
         ),
         (
-            "Limits per source",
+            "Connections of one source",
             {
+                "description": "A provider's rule counts all its sites together; other rules "
+                "count each site by itself.",
                 "fields": [
                     ("connections", "connections_per_minute"),
                     ("messages_per_connection", "tls"),
-                    ("messages_per_second", "burst"),
-                ]
+                ],
+            },
+        ),
+        (
+            "Messages of one source",
+            {
+                "description": "Each rate flows evenly, so the tightest of several decides.",
+                "fields": [
+                    ("messages_per_second", "messages_per_minute"),
+                    ("messages_per_hour", "messages_per_day"),
+                    "burst",
+                ],
+            },
+        ),
+        (
+            "Retry",
+            {
+                "description": "For mail that is deferred there, in place of the stream's.",
+                "fields": [("retry_steps", "life_hours")],
             },
         ),
         (
@@ -54,10 +105,71 @@ class ShapingRuleAdmin(Row):
                 ],
             },
         ),
-        (None, {"fields": ["note"]}),
     ]
 
     @admin.display(description="Rule", ordering="match_kind")
     def rule(self, row: ShapingRule) -> SafeString:
         whom = f"{row.match} from {row.source.name}" if row.source else row.match
         return format_html("{} {}", display.label(row.match_kind, "plain"), whom)
+
+    @admin.display(description="Sets")
+    def sets(self, row: ShapingRule) -> str:
+        return ", ".join(said(row))
+
+
+@admin.register(AutomationRule)
+class AutomationRuleAdmin(Row):
+    form = AutomationRuleForm
+    list_display = ["name", "whom", "pattern", "after", "does", "enabled", "note"]
+    list_filter = [("action", ChoicesDropdownFilter), "enabled"]
+    search_fields = ["name", "provider", "pattern", "note"]
+    search_help_text = "Name, provider, pattern or note"
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "Asked before the shipped automations. The name of a shipped one "
+                "replaces it; switched off, it switches that one off too.",
+                "fields": [("name", "enabled"), "note"],
+            },
+        ),
+        (
+            "When",
+            {
+                "fields": ["provider", "pattern", ("threshold", "window_seconds")],
+            },
+        ),
+        (
+            "Then, for one source and site",
+            {
+                "description": "Slow needs a rate; slow and one connection may give more.",
+                "fields": [
+                    ("action", "duration_seconds"),
+                    ("rate_per_minute", "connections", "messages_per_connection"),
+                ],
+            },
+        ),
+    ]
+
+    @admin.display(description="Provider", ordering="provider")
+    def whom(self, row: AutomationRule) -> str | SafeString:
+        return row.provider or display.label("any", "plain")
+
+    @admin.display(description="After", ordering="threshold")
+    def after(self, row: AutomationRule) -> str:
+        replies = f"{row.threshold} {'reply' if row.threshold == 1 else 'replies'}"
+        return f"{replies} in {display.span(row.window_seconds)}"
+
+    @admin.display(description="Does", ordering="action")
+    def does(self, row: AutomationRule) -> str:
+        given = [
+            words.format(f"{value:g}")
+            for name, words in (
+                ("rate_per_minute", "{} a minute"),
+                ("connections", "{} connections"),
+                ("messages_per_connection", "{} a connection"),
+            )
+            if (value := getattr(row, name)) is not None
+        ]
+        what = ", ".join([str(row.get_action_display()).lower(), *given])
+        return f"{what}, for {display.span(row.duration_seconds)}"

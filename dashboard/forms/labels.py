@@ -66,10 +66,37 @@ LABELS: dict[str, dict[str, Words]] = {
     "warmupstage": {"per_day": Words("Messages per day and provider")},
     "shapingrule": {
         "match_kind": Words("For"),
-        "match": Words("Name", "Provider, or site name or MX suffix; empty for the default."),
-        "connections": Words(help="Open at once from one source to the site."),
+        "match": Words(
+            "Name", "Provider; or site name or MX suffix, not the domain of an address."
+        ),
+        "mx_suffixes": Words(
+            "MX suffixes", "Of a provider that is not known yet, or that has more: a.com, b.com."
+        ),
+        "source": Words(help="Empty: for mail from every source."),
+        "connections": Words(help="Open at once."),
+        "connections_per_minute": Words("New connections a minute"),
         "messages_per_connection": Words("Messages per connection"),
         "tls": Words("TLS", "Opportunistic encrypts where offered; required never falls back."),
+        "messages_per_second": Words("A second"),
+        "messages_per_minute": Words("A minute"),
+        "messages_per_hour": Words("An hour"),
+        "messages_per_day": Words("A day"),
+        "burst": Words(help="At once after a rest; empty: one second's messages."),
+        "retry_steps": Words("Waits", "Such as 5m,30m,2h; the last is doubled up to 4 h."),
+        "life_hours": Words("Life in hours", "Where the stream's is longer."),
+    },
+    "automationrule": {
+        "name": Words(help="Lower-case letters, digits and hyphens."),
+        "provider": Words(help="Empty: any, asked after those of the reply's provider."),
+        "pattern": Words(
+            help="Regular expression for the reply's text: lower case, without code and enhanced "
+            "status, # for addresses, ids and numbers of five digits and more."
+        ),
+        "threshold": Words("Replies"),
+        "window_seconds": Words("Within seconds"),
+        "duration_seconds": Words("For seconds", "At most a week; then it ends by itself."),
+        "rate_per_minute": Words("Messages a minute"),
+        "messages_per_connection": Words("Messages per connection"),
     },
     "suspension": {
         "scope": Words("What"),

@@ -154,8 +154,12 @@ def load_rules() -> tuple[ShapingRule, ...]:
 
 
 def providers(rules: Sequence[ShapingRule]) -> dict[str, tuple[str, ...]]:
-    """Return the providers that the rules define: name -> MX suffixes."""
-    return {rule.match: rule.suffixes for rule in rules if rule.suffixes}
+    """Return the providers that the rules define: name -> MX suffixes, of all its rules."""
+    found: dict[str, tuple[str, ...]] = {}
+    for rule in rules:
+        if rule.suffixes and rule.match_kind == "provider":
+            found[rule.match] = found.get(rule.match, ()) + rule.suffixes
+    return found
 
 
 def limits_for(

@@ -19,6 +19,7 @@ from mta.policy.site import LIMIT, has_suffix, site_name
 #: Without a default of their own these would come from nowhere an operator can read.
 NEEDED = ("connections", "messages_per_connection", "messages_per_second", "tls")
 
+_PROVIDER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
@@ -77,6 +78,10 @@ def _faults_of_match(rule: ShapingRule, known: Mapping[str, tuple[str, ...]]) ->
         yield "values", "are missing: it sets nothing; give at least one limit"
     if rule.suffixes and kind != "provider":
         yield "mx", f"belongs to rules for a provider, not to a {kind} rule"
+    if rule.suffixes and rule.source:
+        yield "mx", "holds for every source; give the suffixes in the provider's rule for all"
+    if rule.suffixes and kind == "provider" and not _PROVIDER.fullmatch(match):
+        yield "match", f"{match!r} is no provider's name; use lower-case words joined by '-'"
     for suffix in rule.suffixes:
         if fault := _fault_of_suffix(suffix):
             yield "mx", fault

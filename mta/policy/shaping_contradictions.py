@@ -49,7 +49,7 @@ def contradictions(
 
     `order` is the place of each rule's name in the layers; values are known to be readable.
     """
-    hosts = _hosts_it_speaks_about(rule, rules)
+    hosts = hosts_it_speaks_about(rule, rules)
     if rule.match_kind != "default" and not hosts:
         return
     site = rule.match if rule.match_kind == "site" else ""
@@ -61,7 +61,8 @@ def contradictions(
     yield from _short_life(place)
 
 
-def _hosts_it_speaks_about(rule: ShapingRule, rules: Sequence[ShapingRule]) -> list[str]:
+def hosts_it_speaks_about(rule: ShapingRule, rules: Sequence[ShapingRule]) -> list[str]:
+    """MX hosts for which the rule holds, as an example; none for the default."""
     if rule.match_kind == "provider":
         return list(providers(rules).get(rule.match, ()))[:1]
     return hosts_of(rule.match) if rule.match_kind == "site" else []

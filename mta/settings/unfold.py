@@ -53,6 +53,7 @@ NAVIGATION: list[dict[str, Any]] = [
             table("Sources", "lan", "egress_source"),
             table("Warmup", "local_fire_department", "egress_warmupschedule"),
             table("Shaping", "tune", "egress_shapingrule", operators=True),
+            table("Automations", "smart_toy", "egress_automationrule", operators=True),
             table("Suspensions", "pause_circle", "egress_suspension", operators=True),
         ],
     },

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from dashboard.admin import base
 from mta.egress.models import (
+    AutomationRule,
     Pool,
     PoolMember,
     ShapingRule,
@@ -58,6 +59,9 @@ def fill(cast: Cast, count: int, start: int = 0) -> None:
             tenant=tenant, stream=stream, address=f"a{n}@x.test", reason="manual"
         )
         ShapingRule.objects.create(match_kind="site", match=f"mx{n}.test", connections=1)
+        AutomationRule.objects.create(
+            name=f"automation-{n}", pattern="slow down", action="suspend", duration_seconds=60
+        )
         Suspension.objects.create(scope="site", key=f"x{n}.test")
         WebhookEndpoint.objects.create(tenant=tenant, url=f"https://x{n}.test/", secret=b"s")
         person = User.objects.create_user(f"person-{n}")

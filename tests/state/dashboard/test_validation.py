@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from mta.egress.models import Pool, ShapingRule, Source, Suspension, WarmupSchedule
+from mta.egress.models import Pool, Source, Suspension, WarmupSchedule
 from mta.spool.inject import inject
 from mta.spool.models import Lane
 from mta.storage.fields import from_ms, now_ms
@@ -67,25 +67,6 @@ def test_a_stream(
         values = {"pool": theirs}
     assert words in refused(as_operator, "tenants_stream", **{**good, **values})
     accepted(as_operator, "tenants_stream", **good, retry_steps="1m,5m", life_hours=2)
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"match_kind": "default", "match": "google"}, "leave this empty"),
-        ({"match_kind": "provider", "match": ""}, "Name the provider"),
-        ({"match_kind": "site", "match": "google.com."}, "Remove the dot"),
-        ({"match_kind": "provider", "match": "gogle"}, "no provider named gogle; known: "),
-        ({"connections": 0}, "Give at least 1"),
-        ({"messages_per_second": 0}, "Give more than 0"),
-        ({"connections": ""}, "This rule sets nothing"),
-    ],
-)
-def test_a_shaping_rule(values: dict[str, Any], words: str, db: None, as_operator: Client) -> None:
-    good = {"match_kind": "provider", "match": "google", "connections": 5, "enabled": "on"}
-    assert words in refused(as_operator, "egress_shapingrule", **{**good, **values})
-    accepted(as_operator, "egress_shapingrule", **good)
-    assert ShapingRule.objects.get().connections == 5
 
 
 def test_a_warming_source_needs_its_first_day(db: None, as_operator: Client) -> None:
@@ -189,21 +170,6 @@ def test_a_pool_member_has_weight(acme: Cast, as_operator: Client) -> None:
         },
     )  # fmt: skip
     assert "Give at least 1" in text or "greater than or equal to 1" in text
-
-
-def test_a_rule_may_set_nothing_but_a_time_out_for_one_source(
-    acme: Cast, as_operator: Client
-) -> None:
-    values = {"match_kind": "site", "match": "mx1.example.org", "dot_timeout": "30"}
-    accepted(as_operator, "egress_shapingrule", **values, source=acme.source.pk)
-    assert "Only a rule for a site" in refused(
-        as_operator,
-        "egress_shapingrule",
-        match_kind="provider",
-        match="google",
-        burst="5",
-        source=acme.source.pk,
-    )
 
 
 def test_deleting_a_suspension_brings_its_mail_back(acme: Cast, as_operator: Client) -> None:

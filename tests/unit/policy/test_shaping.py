@@ -84,6 +84,13 @@ def test_a_providers_limits_hold_across_its_sites() -> None:
     assert limits_for(SHIPPED, **OURS).across == {}
 
 
+def test_rules_of_a_provider_add_up_its_suffixes() -> None:
+    more = ShapingRule("more", "provider", "google", {}, ("google.test",))
+    hosts = ["aspmx.l.google.com", "mx.google.test"]
+    found = limits_for([*SHIPPED, more], site="any", mx_hosts=hosts)
+    assert (found.provider, found.limits.connections) == ("google", 5)
+
+
 def test_a_site_of_a_provider_has_its_own_limit_beside() -> None:
     mine = ShapingRule("mine", "site", "google.com", {"connections": 2, "messages_per_hour": 60})
     found = google(mine)
