@@ -1,4 +1,6 @@
-"""Upkeep: the safety nets and retention. Nothing here is needed while everything else works.
+"""Upkeep: the safety nets, retention, and the end of warmup days.
+
+But for those days nothing here is needed while everything else works.
 
 A worker runs one task at a time, and this one settles batches: upkeep is done beside it, in a
 thread of its own, one piece after the other; a piece that is still waiting is not queued again.
@@ -11,6 +13,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from django.utils import timezone
+
+from mta.delivery import warmup_days
 from mta.spool import claim, inject, retention, upkeep
 from mta.storage.transactions import let_go
 from tasks.app import app
@@ -73,3 +78,9 @@ def forget() -> None:
     beside("forget", lambda: log.debug(
         "retention: %d rows", retention.forget(limit=FORGET_ROWS, seconds=FORGET_SECONDS)
     ))  # fmt: skip
+
+
+@app.task(name="upkeep.warm")
+def warm() -> None:
+    """Decide about the warmup days that are over; one that is decided is decided."""
+    beside("warm", lambda: log.debug("warmup: %d decided", warmup_days.decide_all(timezone.now())))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from mta.control.refusal import Refused
-from mta.delivery.warmup_days import change, tell
+from mta.delivery.warmup_days import change, tell, wake
 from mta.egress.models import WarmupState
 from mta.egress.sources import forget
 from mta.policy.warmup_gate import Decision, Move, Status
@@ -80,4 +80,5 @@ def order(state_id: int, what: str, *, by: str, reason: str, now: datetime) -> W
 
     done = write(work)
     forget()
+    wake([done], now)
     return done

@@ -11,6 +11,7 @@ Rule 5: states at stage 1 that have rested for `restart_after_days` are removed:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -19,9 +20,12 @@ from django.db.models import Q
 
 from mta.delivery.shaping import rules
 from mta.egress.models import WarmupDay, WarmupSchedule, WarmupState
+from mta.egress.sources import KEEP_SECONDS
 from mta.events import decisions
 from mta.policy.shaping import providers
 from mta.policy.warmup_gate import DayFigures, Decision, Gates, Move, Standing, Status, decide
+from mta.spool import inject, waiting
+from mta.storage.fields import now_ms
 from mta.storage.transactions import write
 
 #: States of one transaction: nobody waits long for it.
@@ -30,6 +34,8 @@ PAGE = 100
 MOST_DAYS = 60
 #: How long the figures of a day are kept.
 KEEP_DAYS = 90
+#: Milliseconds until every process has looked anew, with a little to spare.
+HEARD_MS = round(KEEP_SECONDS * 1000) + 200
 #: After midnight the last replies of the day are still being settled.
 GRACE = timedelta(minutes=5)
 
@@ -38,15 +44,17 @@ def decide_all(now: datetime) -> int:
     """Decide every day that is over and undecided; returns the number of states looked at."""
     done, last = 0, 0
     while page := write(partial(decide_page, now, last)):
-        done, last = done + len(page), page[-1]
+        done, last = done + len(page), page[-1].pk
+        today = (now.astimezone(UTC) - GRACE).date()
+        wake([state for state in page if state.stage_started_on == today], now)
     if done:  # once a day
         old = now.date() - timedelta(days=KEEP_DAYS)
         write(lambda: WarmupDay.objects.filter(day__lt=old).delete())
     return done
 
 
-def decide_page(now: datetime, after: int) -> list[int]:
-    """Decide the next PAGE undecided states with a higher id than `after`; returns their ids.
+def decide_page(now: datetime, after: int) -> list[WarmupState]:
+    """Decide the next PAGE undecided states with a higher id than `after`, and return them.
 
     States that another runner has in hand are left to it.
     """
@@ -70,7 +78,7 @@ def decide_page(now: datetime, after: int) -> list[int]:
                 stages[schedule.pk] = schedule.stages.count()
             decide_state(state, schedule, stages[schedule.pk], known, today)
             store(state, schedule, now, today)
-    return [state.pk for state in states]
+    return states
 
 
 Key = tuple[int, str, date]
@@ -143,10 +151,20 @@ def store(state: WarmupState, schedule: WarmupSchedule, now: datetime, today: da
     rest = today - timedelta(days=schedule.restart_after_days)
     used = max(state.last_sent_on or state.stage_started_on, state.stage_started_on)
     if state.stage == 1 and state.status == Status.WARMING and used < rest:
-        WarmupState.objects.filter(pk=state.pk).delete()  # the caller needs its id
+        WarmupState.objects.filter(pk=state.pk).delete()  # the caller needs its key
         return
     state.decided_at = now
     state.save(update_fields=["stage", "status", "stage_started_on", "reason", "decided_at"])
+
+
+def wake(states: Sequence[WarmupState], now: datetime) -> None:
+    """Let mail that waits for these caps ask again, once every process knows the new ones."""
+    gates = []
+    for state in states:
+        at = f"{state.source.name}:{state.reach}"
+        gates += [f"warmup-spread:{at}", f"warmup:{at}:{now.astimezone(UTC):%Y-%m-%d}"]
+    if waiting.shorten(gates, now_ms() + HEARD_MS):
+        inject.ring()
 
 
 def tell(state: WarmupState, decision: Decision, actor: str, its: DayFigures | None) -> None:

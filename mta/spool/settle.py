@@ -20,7 +20,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 from mta.events import outbox
 from mta.policy.lifecycle import State
 from mta.policy.retry import RetrySchedule
-from mta.spool import claim, failure, held, lanes
+from mta.spool import claim, failure, held, lanes, warmup
 from mta.spool.delivered import Deliveries
 from mta.spool.held import Facts, Held
 from mta.spool.lanes import Note, is_postgresql
@@ -146,6 +146,8 @@ class Round:
         claim.unclaimed(self.limited, self.now)
         claim.drop([token for token in tokens if not holds[token]], checked=False)
         lanes.note(self.notes(taken))
+        contexts = (one.context for one in self.settlements)
+        warmup.count(zip(contexts, taken, strict=True))
         return self.summaries
 
     def put_back(self, holds: Mapping[int, dict[int, Held]]) -> None:

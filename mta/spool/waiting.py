@@ -37,7 +37,7 @@ def put_off(waits: Sequence[PutOff]) -> None:
     if waits:
         notes = [
             Note(one.lane_id, due_at=one.until, wait_until=one.until, gate=one.gate[:300],
-                 hold_reason=one.reason[:200])
+                 hold_reason=one.reason[:200] or None)
             for one in waits
         ]  # fmt: skip
         write(lambda: lanes.note(notes), durable=False)
@@ -46,6 +46,23 @@ def put_off(waits: Sequence[PutOff]) -> None:
 def release(gate: str) -> int:
     """Let lanes behind this gate go now; returns how many. The caller rings the dispatcher."""
     return let_go("gate = %s", [gate])
+
+
+def shorten(gates: Sequence[str], until: int) -> int:
+    """Let lanes behind these gates wait until an instant (ms) at most; returns how many do."""
+
+    def work() -> int:
+        marks = ", ".join(["%s"] * len(gates))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE spool_lane SET wait_until = %s, "  # noqa: S608
+                "due_at = CASE WHEN due_at IS NULL THEN NULL ELSE %s END "
+                f"WHERE gate IN ({marks}) AND wait_until > %s",
+                [until, until, *gates, until],
+            )
+            return int(cursor.rowcount)
+
+    return write(work, durable=False) if gates else 0
 
 
 def release_all() -> int:
