@@ -1,7 +1,8 @@
 """Dispatch: turns what is due into batches under way. Self-clocked: it sleeps until it is nudged
 (an injection, a settled batch), or until the next instant at which something becomes due.
 
-Rule 1: tenants take turns; within a tenant transactional lanes go first, then the oldest.
+Rule 1: tenants take turns by their weights, transactional mail before bulk (tasks/turns.py); lanes
+        that wait behind a limit start as much as it has free, and no more.
 Rule 2: a batch needs a place among all batches and among those of its domain; a domain that has
         none left is skipped until one of its batches settles, which nudges.
 Rule 3: a claim whose batch could not be published is given back.
@@ -14,7 +15,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections import deque
 from collections.abc import Iterator
 
 import redis
@@ -34,7 +34,9 @@ from mta.spool.waiting import PutOff
 from mta.storage.fields import now_ms
 from tasks import pipeline
 from tasks.convoys import convoys
+from tasks.gates import Gates
 from tasks.pacing import Pacing
+from tasks.turns import Offer, Turns
 
 log = logging.getLogger(__name__)
 #: Longest sleep: a nudge that got lost costs at most this, seconds.
@@ -42,6 +44,8 @@ LONGEST_SLEEP = 5.0
 #: Lanes read for one tenant in one round, and claims made in one transaction.
 LANES_A_TURN = 64
 CLAIMS_A_ROUND = 64
+#: Of these, for lanes that wait behind limits.
+GATED_A_ROUND = 48
 #: Claims of one lane in one round, when it was seen to have more than one batch holds.
 CLAIMS_A_LANE = 8
 #: A suspended lane is looked at again after this, milliseconds; resuming arms it at once.
@@ -56,6 +60,7 @@ class Dispatcher:
         self.limits = wiring.limits()
         self.stopping = threading.Event()
         self.pacing = Pacing()
+        self.turns = Turns(Gates(self.limits))
 
     def run(self) -> None:
         """Dispatch until SIGTERM or SIGINT."""
@@ -98,45 +103,51 @@ class Dispatcher:
 
     def fill(self, full: set[str]) -> list[Batch]:
         """Claimed batches, at most CLAIMS_A_ROUND; adds domains without room to `full`."""
-        wants: dict[int, DueLane] = {}
+        offers: dict[int, Offer] = {}
         groups = []
-        for lane in self.in_turn(full):
+        for offer in self.in_turn(full):
             token = claim.new_token()
-            wants[token] = lane
-            groups.append(slots(token, lane.domain))
-            if len(wants) == CLAIMS_A_ROUND:
+            offers[token] = offer
+            groups.append(slots(token, offer.lane.domain, urgent=is_urgent(offer.lane)))
+            if len(offers) == CLAIMS_A_ROUND:
                 break
-        refused = dict(zip(wants, self.limits.acquire_each(groups), strict=True))
+        refused = dict(zip(offers, self.limits.acquire_each(groups), strict=True))
         for token, key in refused.items():
-            if key and not key.endswith("batches"):
-                full.add(wants[token].domain)
-        admitted = {token: lane for token, lane in wants.items() if not refused[token]}
+            if key:
+                self.turns.unused(offers[token], offers[token].limit)
+                if not key.endswith("batches"):
+                    full.add(offers[token].lane.domain)
+        admitted = {token: offer for token, offer in offers.items() if not refused[token]}
         taken = self.claimed(admitted)
-        return [batch_of(admitted[token], found) for token, found in taken.items()]
+        return [batch_of(admitted[token].lane, found) for token, found in taken.items()]
 
-    def in_turn(self, full: set[str]) -> Iterator[DueLane]:
-        """Due lanes that may start a batch, tenants in turn; a lane with much to do comes again."""
+    def in_turn(self, full: set[str]) -> Iterator[Offer]:
+        """Lanes that may start a batch; those that got units of a limit first."""
         now = now_ms()
         self.pacing.waiting.clear()
-        turns: deque[deque[DueLane]] = deque()
-        for tenant in due.tenants_due(now):
-            lanes = due.lanes_due(tenant, now, skip_domains=full, limit=LANES_A_TURN)
-            if lanes:
-                turns.append(deque(lanes))
-        given: dict[int, int] = {}
-        while turns:
-            lanes_of_tenant = turns.popleft()
-            lane = lanes_of_tenant.popleft()
-            times = given[lane.id] = given.get(lane.id, 0) + 1
-            if times > 1 or self.may_start(lane):
-                yield lane
-                if times < CLAIMS_A_LANE and self.pacing.has_more(lane.id):
-                    lanes_of_tenant.append(lane)
-            if lanes_of_tenant:
-                turns.append(lanes_of_tenant)
+        lanes = {
+            tenant: due.lanes_due(tenant, now, skip_domains=full, limit=LANES_A_TURN)
+            for tenant in due.tenants_due(now)
+        }
+        free, behind = self.turns.sort(
+            {tenant: [lane for lane in few if self.may_go(lane)] for tenant, few in lanes.items()}
+        )
+        weights = {t: stream_facts(few[0].stream_id).weight for t, few in lanes.items() if few}
+        offers, waits = self.turns.admitted(behind, weights, now)
+        waiting.put_off(waits)
+        for offer in offers[GATED_A_ROUND:]:
+            self.turns.unused(offer, offer.limit)
+        yield from offers[:GATED_A_ROUND]
+        for queue in free.values():
+            queue.keep(lambda lane: self.pacing.may_start(lane.id))
+        yield from self.turns.in_turn(free, weights, self.again)
 
-    def may_start(self, lane: DueLane) -> bool:
-        """Not suspended, and not waiting for more to come."""
+    def again(self, lane: DueLane, times: int) -> bool:
+        """Whether a lane comes again in this round."""
+        return times < CLAIMS_A_LANE and self.pacing.has_more(lane.id)
+
+    def may_go(self, lane: DueLane) -> bool:
+        """Whether nobody has suspended it."""
         tenant = stream_facts(lane.stream_id).tenant_name
         for scope, key in (("tenant", tenant), ("site", lane.domain), ("site", lane.site)):
             if key and suspended(scope, key):
@@ -144,11 +155,11 @@ class Dispatcher:
                 until = now_ms() + SUSPENDED_MS
                 waiting.put_off([PutOff(lane.id, until, gate, f"the {scope} is suspended")])
                 return False
-        return self.pacing.may_start(lane.id)
+        return True
 
-    def claimed(self, admitted: dict[int, DueLane]) -> dict[int, Claim]:
+    def claimed(self, admitted: dict[int, Offer]) -> dict[int, Claim]:
         """The claims by token; places of lanes that had nothing left are given back."""
-        wants = [Want(lane.id, lane.window, token) for token, lane in admitted.items()]
+        wants = [Want(offer.lane.id, offer.limit, token) for token, offer in admitted.items()]
         taken: dict[int, Claim] = {}
         try:
             if wants:
@@ -156,11 +167,14 @@ class Dispatcher:
                 taken = {one.token: one for one in found if one.recipient_ids}
         finally:
             idle = [t for t in admitted if t not in taken]
-            self.limits.release([s for t in idle for s in slots(t, admitted[t].domain)])
-        for token, one in taken.items():
-            lane = admitted[token]
-            count = len(one.recipient_ids)
-            self.pacing.started(lane.id, count, full=count >= lane.window, more=one.more)
+            self.limits.release([s for t in idle for s in slots(t, admitted[t].lane.domain)])
+        for token, offer in admitted.items():
+            claimed = taken.get(token)
+            count = len(claimed.recipient_ids) if claimed else 0
+            self.turns.unused(offer, offer.limit - count)
+            if claimed:
+                full = count >= offer.limit
+                self.pacing.started(offer.lane.id, count, full=full, more=claimed.more)
         return taken
 
     def publish(self, batches: list[Batch]) -> None:
@@ -176,6 +190,10 @@ class Dispatcher:
             raise
 
 
+def is_urgent(lane: DueLane) -> bool:
+    return lane.priority == TRANSACTIONAL
+
+
 def batch_of(lane: DueLane, taken: Claim) -> Batch:
     return Batch(
         token=taken.token,
@@ -187,7 +205,7 @@ def batch_of(lane: DueLane, taken: Claim) -> Batch:
         claimed_at=now_ms(),
         window=lane.window,
         busy=taken.more and len(taken.recipient_ids) >= lane.window,
-        urgent=lane.priority == TRANSACTIONAL,
+        urgent=is_urgent(lane),
         engaged=lane.priority == ENGAGED,
         pool_id=lane.pool_id,
         bound_source_id=taken.source_id,

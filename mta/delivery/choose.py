@@ -166,16 +166,20 @@ def shortest(waits: Sequence[Wait], *, overflows: bool) -> Wait:
 WORDS = {
     "rate": "the rate a second", "minute": "the rate a minute", "hour": "the rate an hour",
     "day": "the rate a day", "warmup": "the warmup cap of today",
-    "warmup-spread": "the day's warmup, spread over its hours", "quota": "the quota",
-    "throttle": "the rate that its replies allow", "opens": "new connections a minute",
-    "connections": "the connections",
+    "warmup-spread": "the day's warmup, spread over its hours",
+    "throttle": "the rate that replies allow", "opens": "new connections a minute",
 }  # fmt: skip
 
 
 def said(key: str) -> str:
-    """A limit in words: "the rate a minute of mail-1 to @google is used up"."""
-    word, _, rest = key.partition(":")
-    whose, _, to = rest.partition(":")
-    of = f"{whose} {to}" if whose in {"source", "stream", "tenant"} else whose
-    where = f" to {to}" if to and whose not in {"source", "stream", "tenant"} else ""
-    return f"limit: {WORDS.get(word, word)} of {of}{where} is used up"
+    """A limit in words: "limit: the rate a minute of mail-1 to @google is used up"."""
+    word, *rest = key.split(":")
+    whose = rest[0] if rest else ""
+    to = rest[1] if len(rest) > 1 else ""
+    if word == "quota":
+        said = "the quota of the tenant"
+    elif whose in {"source", "stream", "tenant"}:
+        said = f"{WORDS.get(word, word)} of {whose} {to}".rstrip()
+    else:
+        said = f"{WORDS.get(word, word)} of {whose} to {to}".removesuffix(" to ")
+    return f"limit: {said} is used up"

@@ -21,6 +21,8 @@ from mta.spool.settle import SettleError, Settlement, Summary, settle_many
 from mta.spool.streams import stream_facts
 
 log = logging.getLogger(__name__)
+#: Part of the places under way that bulk mail may take.
+BULK_SHARE = 0.9
 
 
 def judge(batches: Sequence[Batch], rng: random.Random) -> list[Summary]:
@@ -88,14 +90,22 @@ def free(batches: Sequence[Batch], summaries: Sequence[Summary]) -> None:
     inject.ring()
 
 
-def slots(token: int, domain: str) -> list[Slot]:
-    """A batch's place among all batches under way, and among those of its domain."""
+def slots(token: int, domain: str, *, urgent: bool = True) -> list[Slot]:
+    """A batch's place among all batches under way, and among those of its domain.
+
+    Bulk leaves some of the places to transactional mail.
+    """
     config = wiring.config()
     ttl = config.claim_seconds * 1.5
+    part = 1.0 if urgent else BULK_SHARE
     return [
-        Slot("batches", config.max_batches, str(token), ttl),
-        Slot(f"batches:{domain}", config.max_batches_per_domain, str(token), ttl),
+        Slot("batches", places(config.max_batches, part), str(token), ttl),
+        Slot(f"batches:{domain}", places(config.max_batches_per_domain, part), str(token), ttl),
     ]
+
+
+def places(most: int, part: float) -> int:
+    return max(1, int(most * part))
 
 
 def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:

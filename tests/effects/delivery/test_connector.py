@@ -69,13 +69,13 @@ def test_who_waited_first_is_served_first_by_one_poller(cast: Cast, worker: Work
     where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
     first = got(worker, where)
     asked: list[str] = []
-    acquire = worker.limits.acquire
+    acquire = worker.limits.acquire_each
 
-    def counted(slots: Sequence[Slot]) -> str:
-        asked.append(slots[0].key)
-        return acquire(slots)
+    def counted(groups: Sequence[Sequence[Slot]]) -> list[str]:
+        asked.append(groups[0][0].key)
+        return acquire(groups)
 
-    worker.limits.acquire = counted  # type: ignore[method-assign]  # to count the questions
+    worker.limits.acquire_each = counted  # type: ignore[method-assign]  # to count the questions
     served: list[int] = []
 
     async def run(number: int) -> None:
@@ -120,13 +120,13 @@ def test_patience_ends_only_when_the_path_is_known_to_be_full(
 ) -> None:
     monkeypatch.setattr(lessor, "PATIENCE", 0.01)
     where = path(cast, "x.test", worker.world.add_site("x.test"), connections=1)
-    acquire, answer = worker.limits.acquire, threading.Event()
+    acquire, answer = worker.limits.acquire_each, threading.Event()
 
-    def slow(slots: Sequence[Slot]) -> str:
+    def slow(groups: Sequence[Sequence[Slot]]) -> list[str]:
         answer.wait(10)
-        return acquire(slots)
+        return acquire(groups)
 
-    monkeypatch.setattr(worker.limits, "acquire", slow)
+    monkeypatch.setattr(worker.limits, "acquire_each", slow)
 
     async def wait_long() -> object:
         waiter = asyncio.ensure_future(worker.connector.get(where))
@@ -188,7 +188,7 @@ def test_trouble_with_redis_is_told_to_all_who_wait(
     def away(slots: object) -> None:
         raise redis.ConnectionError
 
-    monkeypatch.setattr(worker.limits, "acquire", away)
+    monkeypatch.setattr(worker.limits, "acquire_each", away)
 
     async def crowd() -> list[object]:
         waiting = (worker.connector.get(where) for _ in range(5))
@@ -202,7 +202,7 @@ def test_trouble_with_redis_is_told_to_all_who_wait(
 def test_all_in_use(cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessor, "PATIENCE", 0.05)
     addresses = worker.world.add_site("x.test")
-    where = path(cast, "x.test", addresses, connections=1, connections_per_minute=2)
+    where = path(cast, "x.test", addresses, connections=1, opens=(("opens:s:x", 2 / 60, 2),))
     first = got(worker, where)
     for _ in range(5):  # who only waits uses up no new connections
         assert refused(worker, where) == Refusal(
@@ -308,3 +308,29 @@ def test_a_lease_that_cannot_be_given_back_ends_by_itself(
     wait_until(lambda: "leases not given back: ConnectionError" in caplog.text, 10, "a warning")
     assert worker.limits.held(slot.key) == 1
     assert worker.connector.leases() == []
+
+
+def test_a_connection_needs_the_leases_of_site_and_provider(cast: Cast, worker: Worker) -> None:
+    one, other = (
+        path(
+            cast, f"{name}.test", worker.world.add_site(f"{name}.test"),
+            slots=((f"connections:s:mx1.{name}.test", 5), ("connections:s:@big", 1)),
+        )
+        for name in ("x", "y")
+    )  # fmt: skip
+    first = got(worker, one)
+    assert worker.limits.held("connections:s:@big") == 1
+
+    async def other_site() -> object:
+        waiter = asyncio.ensure_future(worker.connector.get(other))
+        while not worker.connector.lessor.full:
+            await asyncio.sleep(0.001)
+        await first.quit()
+        async with asyncio.timeout(10):
+            return await waiter
+
+    second = worker.loop.run(other_site())
+    assert isinstance(second, Connection)
+    assert second.host == "mx1.y.test"
+    wait_until(lambda: worker.limits.held("connections:s:mx1.x.test") == 0, 10, "leases back")
+    assert worker.limits.held("connections:s:@big") == 1

@@ -213,8 +213,8 @@ def test_full_connections_put_off_without_an_attempt(
     monkeypatch.setattr("mta.delivery.lessor.PATIENCE", 0.05)
     desk.injected(cast, *TO[:2])
     batch = worker.sent(worker.batch(cast, "x.test", ["127.0.0.1"], connections=0))
-    assert [outcome.kind for outcome in batch.outcomes] == ["postponed"] * 2
-    assert judge([batch], random.Random(1))[0].by_outcome == {"postponed": 2}
+    assert [outcome.kind for outcome in batch.outcomes] == ["limited"] * 2
+    assert judge([batch], random.Random(1))[0].by_outcome == {"limited": 2}
     assert not Attempt.objects.exists()
 
 
@@ -235,7 +235,7 @@ def test_a_claim_that_ended_by_our_clock_sends_nothing(cast: Cast, worker: Worke
     batch = worker.received(worker.batch(cast, "x.test", addresses))
     worker.custody.ends[batch.token] = 0.0
     sent = worker.send(batch)
-    assert {outcome.kind for outcome in sent.outcomes} == {"postponed"}
+    assert {outcome.kind for outcome in sent.outcomes} == {"limited"}
     assert worker.world.total == 0
 
 
@@ -326,7 +326,7 @@ def test_a_worker_that_stops_leaves_a_silent_peer_and_returns_the_rest(
     worker.connector.close()
     assert worker.sender.wait(10)
     (done,) = sent
-    assert [outcome.kind for outcome in done.outcomes] == ["", *["postponed"] * 5]
+    assert [outcome.kind for outcome in done.outcomes] == ["", *["limited"] * 5]
     assert done.outcomes[0].code == 0
     assert worker.limits.held("connections:acme-source:mx1.x.test") == 0
 

@@ -1,0 +1,89 @@
+"""Gates: what dispatch knows of the limits that lanes wait behind.
+
+Rule 1: dispatch admits no faster than the limit itself: it keeps a copy of the bucket, which is
+        never fuller than the bucket in Redis was when it was last looked at.
+Rule 2: the copy only decides who starts; what goes out is decided by the bucket, at the last
+        moment. A copy that is wrong costs a batch that comes back, never a limit.
+Rule 3: a limit that dispatch has never seen, or that is none any more, holds nobody back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from mta.limits.egress import Limits
+
+#: Buckets are looked at anew after this, seconds.
+LOOK_SECONDS = 0.25
+#: A bucket that nobody asked for in this time is forgotten, seconds.
+FORGET_SECONDS = 900.0
+#: Batches a second that a limited lane is woken for, at most, where the rate gives more.
+WAKES_PER_SECOND = 10.0
+
+
+@dataclass(slots=True)
+class Gate:
+    """A copy of a bucket (GCRA): instants of the dispatcher's clock, seconds."""
+
+    interval: float
+    burst: int
+    #: When the bucket is full again.
+    full_at: float
+    looked_at: float
+    asked_at: float
+
+    def free(self, now: float) -> int:
+        return int((now - max(self.full_at, now)) / self.interval + self.burst + 1e-6)
+
+    def take(self, units: int, now: float) -> None:
+        self.full_at = max(self.full_at, now) + units * self.interval
+
+    def wait(self, units: int, now: float) -> float:
+        """Seconds until so many units are free (at most the burst)."""
+        full_at = max(self.full_at, now)
+        return max(0.0, full_at + (min(units, self.burst) - self.burst) * self.interval - now)
+
+    @property
+    def quantum(self) -> int:
+        """Units that are worth a batch."""
+        return max(1, min(self.burst, int(1.0 / self.interval / WAKES_PER_SECOND)))
+
+
+class Gates:
+    """All gates that lanes wait behind; belongs to one thread."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits, self.clock = limits, clock
+        self.known: dict[str, Gate] = {}
+
+    def look(self, keys: Collection[str]) -> None:
+        """Bring the copies up to date, in one call. Raises redis.RedisError."""
+        now = self.clock()
+        stale = [
+            key for key in keys
+            if key not in self.known or now - self.known[key].looked_at > LOOK_SECONDS
+        ]  # fmt: skip
+        for key, level in self.limits.peek(stale).items():
+            full_at = now + level.behind
+            gate = self.known.get(key)
+            if gate is None:
+                self.known[key] = Gate(level.interval, level.burst, full_at, now, now)
+            else:
+                gate.interval, gate.burst = level.interval, level.burst
+                gate.full_at = max(gate.full_at, full_at)
+        for key in stale:
+            if key in self.known:
+                self.known[key].looked_at = self.known[key].asked_at = now
+        if stale:
+            self.forget(now)
+
+    def forget(self, now: float) -> None:
+        idle = [key for key, gate in self.known.items() if now - gate.asked_at > FORGET_SECONDS]
+        for key in idle:
+            del self.known[key]
+
+    def get(self, key: str) -> Gate | None:
+        """The gate; None when nothing is known to hold lanes back there."""
+        return self.known.get(key) if key else None

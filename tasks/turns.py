@@ -1,0 +1,183 @@
+"""Turns: which of the lanes that are due start a batch now, how large, and which wait on.
+
+Rule 1: what is short is shared by Fair: the places of batches under way, and the units of each
+        limit that lanes wait behind.
+Rule 2: a lane behind a limit starts only what that has free; the others are told when their turn
+        comes, one after the other, so that a limit wakes no more than it lets through.
+Rule 3: a lane with much to do comes again after all others of its tenant.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mta.policy.fairness import Fair
+from mta.spool.due import DueLane
+from mta.spool.lanes import TRANSACTIONAL
+from mta.spool.waiting import PutOff
+from tasks.gates import Gate, Gates
+
+#: Recipients of one turn at the places under way, for a tenant of weight 1.
+TURN = 100
+#: Limits whose turns are remembered.
+MOST_LIMITS = 5_000
+
+
+class Offer(NamedTuple):
+    """A lane that may start a batch of at most `limit` recipients."""
+
+    lane: DueLane
+    limit: int
+    #: The limit whose units it has, "" when it waits behind none.
+    gate: str = ""
+
+
+@dataclass(slots=True)
+class Queue:
+    """What one tenant has due, by urgency; the order is that of the lanes' due times."""
+
+    urgent: deque[DueLane] = field(default_factory=deque)
+    other: deque[DueLane] = field(default_factory=deque)
+
+    def of(self, *, urgent: bool) -> deque[DueLane]:
+        return self.urgent if urgent else self.other
+
+    def add(self, lane: DueLane) -> None:
+        self.of(urgent=lane.priority == TRANSACTIONAL).append(lane)
+
+    def keep(self, wanted: Callable[[DueLane], bool]) -> None:
+        """Leave out lanes that are not wanted now."""
+        self.urgent = deque(filter(wanted, self.urgent))
+        self.other = deque(filter(wanted, self.other))
+
+    def __bool__(self) -> bool:
+        return bool(self.urgent or self.other)
+
+
+class Turns:
+    """The turns of one dispatcher."""
+
+    def __init__(self, gates: Gates) -> None:
+        self.gates = gates
+        self.places = Fair(TURN)
+        self.units: dict[str, Fair] = {}
+
+    def sort(self, lanes: Mapping[int, Sequence[DueLane]]) -> tuple[dict[int, Queue], Behind]:
+        """(what nothing holds back by tenant, what waits behind limits); asks Redis once."""
+        self.gates.look({lane.gate for few in lanes.values() for lane in few if lane.gate})
+        free: dict[int, Queue] = {}
+        behind: Behind = defaultdict(dict)
+        for tenant, few in lanes.items():
+            for lane in few:
+                held = self.gates.get(lane.gate)
+                there = free if held is None else behind[lane.gate]
+                there.setdefault(tenant, Queue()).add(lane)
+        return free, behind
+
+    def admitted(
+        self, behind: Behind, weights: Mapping[int, int], now: int
+    ) -> tuple[list[Offer], list[PutOff]]:
+        """Lanes behind limits that may start with units of theirs, and when the others may; ms."""
+        offers: list[Offer] = []
+        waits: list[PutOff] = []
+        for key, queues in behind.items():
+            gate = self.gates.get(key)
+            if gate is not None:
+                offers += self.share(key, gate, queues, weights)
+                waits += self.line_up(key, gate, queues, weights, now)
+        return offers, waits
+
+    def share(
+        self, key: str, gate: Gate, queues: dict[int, Queue], weights: Mapping[int, int]
+    ) -> list[Offer]:
+        """Give what the limit has free to the lanes in turn."""
+        fair = self.fair(key)
+        moment = self.gates.clock()
+        free = gate.free(moment)
+        step = max(1, free // 64)
+        given: dict[int, int] = {}
+        lanes: dict[int, DueLane] = {}
+        while free > 0 and (waiting := [tenant for tenant, queue in queues.items() if queue]):
+            tenant = fair.turn(waiting, weights)
+            lane, urgent = first_of(fair, tenant, queues[tenant])
+            units = min(step, free, 100 - given.get(lane.id, 0))
+            given[lane.id] = given.get(lane.id, 0) + units
+            lanes[lane.id] = lane
+            fair.charge(tenant, units, urgent=urgent, other_waits=bool(queues[tenant].other))
+            free -= units
+            if given[lane.id] >= 100:
+                queues[tenant].of(urgent=urgent).popleft()
+        for queue in queues.values():
+            for lanes_of in (queue.urgent, queue.other):
+                while lanes_of and lanes_of[0].id in given:
+                    lanes_of.popleft()
+        gate.take(sum(given.values()), moment)
+        return [Offer(lanes[lane_id], units, key) for lane_id, units in given.items()]
+
+    def line_up(
+        self, key: str, gate: Gate, queues: dict[int, Queue], weights: Mapping[int, int], now: int
+    ) -> list[PutOff]:
+        """Tell those that got nothing when their turn comes, in the order of turns."""
+        waits: list[PutOff] = []
+        units = 0
+        moment = self.gates.clock()
+        tenants = deque(tenant for tenant, queue in queues.items() if queue)
+        while tenants:
+            tenant = tenants.popleft()
+            queue = queues[tenant]
+            lane = (queue.urgent or queue.other).popleft()
+            units += gate.quantum
+            wait = gate.wait(gate.quantum, moment) + (units - gate.quantum) * gate.interval
+            waits.append(PutOff(lane.id, now + max(1, round(wait * 1000)), key, ""))
+            if queue:
+                tenants.append(tenant)
+        return waits
+
+    def in_turn(
+        self, queues: dict[int, Queue], weights: Mapping[int, int],
+        again: Callable[[DueLane, int], bool],
+    ) -> Iterator[Offer]:  # fmt: skip
+        """Lanes that nothing holds back, in turn; `again` says whether one comes once more."""
+        times: dict[int, int] = {}
+        while waiting := [tenant for tenant, queue in queues.items() if queue]:
+            tenant = self.places.turn(waiting, weights)
+            queue = queues[tenant]
+            lane, urgent = first_of(self.places, tenant, queue)
+            queue.of(urgent=urgent).popleft()
+            self.places.charge(tenant, lane.window, urgent=urgent, other_waits=bool(queue.other))
+            times[lane.id] = times.get(lane.id, 0) + 1
+            yield Offer(lane, lane.window)
+            if again(lane, times[lane.id]):
+                queue.add(lane)
+
+    def unused(self, offer: Offer, count: int) -> None:
+        """`count` recipients of an offer were not there."""
+        lane, urgent = offer.lane, offer.lane.priority == TRANSACTIONAL
+        if count and offer.gate:
+            self.fair(offer.gate).charge(lane.tenant_id, -count, urgent=urgent)
+            gate = self.gates.get(offer.gate)
+            if gate is not None:
+                gate.take(-count, self.gates.clock())
+        elif count:
+            self.places.charge(lane.tenant_id, -count, urgent=urgent)
+
+    def fair(self, key: str) -> Fair:
+        """The turns at one limit."""
+        found = self.units.pop(key, None) or Fair()
+        self.units[key] = found  # the youngest stand last
+        if len(self.units) > MOST_LIMITS:
+            del self.units[next(iter(self.units))]
+        return found
+
+
+#: By limit: what each tenant has waiting behind it.
+Behind = dict[str, dict[int, Queue]]
+
+
+def first_of(fair: Fair, tenant: int, queue: Queue) -> tuple[DueLane, bool]:
+    """The tenant's next lane, and whether it is urgent."""
+    urgent = fair.urgent_next(tenant, urgent=bool(queue.urgent), other=bool(queue.other))
+    return queue.of(urgent=urgent)[0], urgent
