@@ -11,6 +11,7 @@ from mta.limits.counters import Counters
 from mta.limits.egress import Limits
 from mta.limits.memory import Memory
 from mta.limits.nudge import Nudge
+from mta.limits.paths import Paths
 from mta.limits.tally import Tally
 from mta.net.dns import Resolver
 from mta.policy.classify import Classifier
@@ -66,6 +67,11 @@ def tally() -> Tally:
 def hooks() -> Hooks:
     """The operator's own Python; HooksRefused when the module cannot be used."""
     return load(config().policy)
+
+
+@cache
+def paths() -> Paths:
+    return Paths(redis_client())
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Adaptive throttling against simulated receivers, in simulated time."""
