@@ -12,7 +12,7 @@ from mta.management.output import as_json, printable
 
 
 class Command(BaseCommand):
-    help = "Check bounce rules, shaping rules (shipped and from the admin) and warmup templates."
+    help = "Check bounce, shaping, automation and routing rules, shipped and from the admin."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from dashboard import explain_rules
-from mta.egress.models import ShapingRule
-from mta.policy import shaping, warmup
+from mta.egress.models import AutomationRule, RoutingRule, ShapingRule
+from mta.policy import automation_rules, shaping, warmup
+from mta.policy.automation_rules import AutomationError
 from mta.policy.rules import BounceRule, RuleError, load_rules
 from mta.policy.shaping import ShapingError
 from mta.policy.warmup import WarmupError
@@ -37,6 +39,36 @@ def test_a_rule_of_the_admin_for_nobody(db: None) -> None:
     assert failing("check_rules")[1].endswith("problems: 2\n")
 
 
+def test_a_contradiction_between_rules_of_the_admin(db: None) -> None:
+    ShapingRule.objects.create(match_kind="provider", match="google", messages_per_minute=60)
+    ShapingRule.objects.create(match_kind="site", match="google.com", messages_per_minute=90)
+    _, said = failing("check_rules", "--json")
+    (problem,) = json.loads(said)["problems"]
+    assert problem.startswith("shaping: rule 'admin: site google.com': messages_per_minute 90 can")
+
+
+def test_automations_of_the_admin(db: None) -> None:
+    make = partial(AutomationRule.objects.create, action="suspend", duration_seconds=60)
+    make(name="gone", pattern="slow down", provider="goggle")
+    make(name="never", pattern="^421 slow down")
+    make(name="off", pattern="(", enabled=False)
+    make(name="qq-frequency", pattern="too frequent", provider="qq")
+    _, said = failing("check_rules", "--json")
+    found = json.loads(said)
+    assert found["counts"]["automations of the admin"] == 3
+    first, second = found["problems"]
+    assert first.startswith("automations of the admin: rule 'gone': provider 'goggle' has no MX")
+    assert second.startswith("automations of the admin: rule 'never': pattern '^421 slow down'")
+
+
+def test_a_routing_rule_that_does_not_compile(db: None) -> None:
+    RoutingRule.objects.create(name="odd", condition="domain ==", action="hold")
+    RoutingRule.objects.create(name="fine", condition='domain == "x.test"', action="hold")
+    _, said = failing("check_rules", "--json")
+    (problem,) = json.loads(said)["problems"]
+    assert problem.startswith("routing: rule 'odd': condition: ")
+
+
 def test_a_bounce_rule_for_a_provider_without_hosts(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +90,12 @@ def test_files_that_cannot_be_read_are_problems(db: None, monkeypatch: pytest.Mo
     monkeypatch.setattr(explain_rules, "load_bounce_rules", broken(RuleError))
     monkeypatch.setattr(warmup, "load_templates", broken(WarmupError))
     monkeypatch.setattr(shaping, "load_rules", broken(ShapingError))
+    monkeypatch.setattr(automation_rules, "load_automations", broken(AutomationError))
     _, said = failing("check_rules", "--json")
     problems = json.loads(said)["problems"]
-    assert {"bounces: not TOML", "warmup: not TOML", "shaping: not TOML"} <= set(problems)
+    assert {
+        "automations: not TOML",
+        "bounces: not TOML",
+        "warmup: not TOML",
+        "shaping: not TOML",
+    } <= set(problems)
