@@ -139,7 +139,10 @@ class Watch:
                 return Stop(now_ms(), "the path takes mail again", "")
         across = f"@{path.provider}"
         if across in holds:
-            provider = Seen(holds=holds[across])
+            provider = Seen(
+                holds=holds[across], full=path.rate, connections=path.connections,
+                throttled=path.throttled,
+            )  # fmt: skip
             self.step(path, path_key(path.source_name, across), "", provider)
         return self.stop(path)
 
@@ -187,6 +190,7 @@ class Watch:
             holds=holds,
             full=path.rate,
             connections=path.connections,
+            throttled=path.throttled,
             open=open_now,
             level_before=int(level or 0),
         )
@@ -200,9 +204,7 @@ class Watch:
                 continue
             reach = f"@{path.provider}" if rule.provider else path.site
             if self.reached(rule, path.source_name, reach, count):
-                hold = automation.ordered(
-                    rule, words, self.states.now(), full=path.rate, connections=path.connections
-                )
+                hold = automation.ordered(rule, words, self.states.now())
                 found[reach] = (*found.get(reach, ()), hold)
         return found
 

@@ -35,11 +35,8 @@ def matching(rules: Sequence[AutomationRule], provider: str, text: str) -> Autom
     return None
 
 
-def ordered(rule: AutomationRule, reason: str, now: int, *, full: float, connections: int) -> Hold:
-    """What the automation orders from `now` (ms) on.
-
-    `full` (messages a second, 0: no limit) and `connections` are configured, for the way back.
-    """
+def ordered(rule: AutomationRule, reason: str, now: int) -> Hold:
+    """What the automation orders from `now` (ms) on."""
     return Hold(
         rule=rule.name,
         action=rule.action,
@@ -48,6 +45,4 @@ def ordered(rule: AutomationRule, reason: str, now: int, *, full: float, connect
         rate=rule.rate_per_minute / 60,
         connections=rule.most_connections,
         messages_per_connection=rule.messages_per_connection,
-        full=full,
-        full_connections=connections,
     )

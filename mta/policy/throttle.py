@@ -34,6 +34,9 @@ class PathState:
     site: str
     provider: str
     since: int
+    #: Where the way back leads: messages a second (0: no limit) and connections, as configured.
+    full: float = 0.0
+    connections: int = 0
     #: The reply that changed it last.
     reason: str = ""
     rate: Rate | None = None
@@ -75,9 +78,12 @@ class Seen:
     block_at_once: bool = False
     unreachable: str = ""
     holds: tuple[Hold, ...] = ()
-    #: Configured messages a second (0: no limit) and connections, and connections now open.
+    #: Messages a second (0: no limit) and connections of the path when it was chosen; as they are
+    #: configured, unless it was throttled then.
     full: float = 0.0
     connections: int = 0
+    throttled: bool = False
+    #: Connections now open.
     open: int = 0
     level_before: int = 0
 
@@ -88,12 +94,14 @@ class Seen:
 
 def step(state: PathState, seen: Seen, now: int) -> PathState | None:
     """The state behind a report; None when nothing is left of it."""
+    if not (seen.throttled and state.connections):
+        state = replace(state, full=seen.full, connections=seen.connections)
     state = accepted(passed(state, now), seen, now)
     if seen.slow:
-        rate = state.rate or throttle_rate.begun(seen.full, seen.counts, now)
+        rate = state.rate or throttle_rate.begun(state.full, seen.counts, now)
         state = replace(state, rate=throttle_rate.refused(rate, now), reason=seen.slow)
     if seen.crowded:
-        crowd = throttle_faults.crowded(state.crowd, seen.connections, seen.open, now)
+        crowd = throttle_faults.crowded(state.crowd, state.connections, seen.open, now)
         state = replace(state, crowd=crowd, reason=seen.crowded)
     if seen.blocked:
         block = throttle_faults.blocked(
@@ -117,7 +125,7 @@ def accepted(state: PathState, seen: Seen, now: int) -> PathState:
         return state
     if state.block is not None and now >= state.block.until:
         if state.block.level and not seen.blocked:
-            state = returning(state, seen.full, 0.0, now)
+            state = returning(state, 0.0, now)
         if not seen.blocked:
             state = replace(state, block=None)
     if state.rate is not None:
@@ -125,12 +133,12 @@ def accepted(state: PathState, seen: Seen, now: int) -> PathState:
     return state
 
 
-def returning(state: PathState, full: float, base: float, now: int) -> PathState:
+def returning(state: PathState, base: float, now: int) -> PathState:
     """On the way back from `base`, 0 for a small share; a ceiling that is known stays."""
     known = state.rate
     if known is None:
-        limit = full or throttle_rate.UNLIMITED
-        rate = throttle_rate.returned(full, base or limit / throttle_rate.SOFT_START, now)
+        limit = state.full or throttle_rate.UNLIMITED
+        rate = throttle_rate.returned(limit, base or limit / throttle_rate.SOFT_START, now)
     else:
         goal = known.ceiling or known.full
         rate = throttle_rate.returned(known.full, base or goal / throttle_rate.SOFT_START, now)
@@ -145,9 +153,9 @@ def passed(state: PathState, now: int) -> PathState:
             continue
         state = replace(state, holds=tuple(one for one in state.holds if one is not hold))
         if hold.stops or hold.rate:
-            state = returning(state, hold.full, hold.rate, hold.until)
-        if hold.connections and hold.connections < hold.full_connections:
-            crowd = Crowd(hold.full_connections, hold.connections, hold.until)
+            state = returning(state, hold.rate, hold.until)
+        if hold.connections and hold.connections < state.connections:
+            crowd = Crowd(state.connections, hold.connections, hold.until)
             state = replace(state, crowd=crowd)
     if state.rate is not None:
         state = replace(state, rate=throttle_rate.advance(state.rate, now))

@@ -117,9 +117,6 @@ class Hold:
     rate: float = 0.0
     connections: int = 0
     messages_per_connection: int = 0
-    #: What was configured when it was ordered: where the way back leads.
-    full: float = 0.0
-    full_connections: int = 0
 
     @property
     def stops(self) -> bool:
