@@ -18,7 +18,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from mta.egress.models import Pool, PoolMember, Source, WarmupSchedule, WarmupStage
-from mta.events.models import Event, WebhookEndpoint
+from mta.events.models import Decision, Event, WebhookEndpoint
 from mta.spool.models import Attempt, Lane, Message, Recipient
 from mta.suppression.models import Suppression
 from mta.tenants.models import (
@@ -66,6 +66,8 @@ SCOPES: Mapping[type[Model], Scope] = MappingProxyType(
         Suppression: Scope("tenant_id"),
         WebhookEndpoint: Scope("tenant_id"),
         Event: Scope("tenant_id", may=VIEW),
+        # Those about no tenant are for operators.
+        Decision: Scope("tenant_id", may=VIEW),
         Message: Scope("tenant_id", may=VIEW),
         Lane: Scope("tenant_id", may=VIEW),
         Recipient: Scope("message__tenant_id", may=VIEW),

@@ -9,10 +9,21 @@ from dashboard.admin import (
     shaping,
     spool,
     suppression,
+    suspensions,
     tenants,
     warmup,
 )
 
-__all__ = ["egress", "events", "people", "shaping", "spool", "suppression", "tenants", "warmup"]
+__all__ = [
+    "egress",
+    "events",
+    "people",
+    "shaping",
+    "spool",
+    "suppression",
+    "suspensions",
+    "tenants",
+    "warmup",
+]
 
 admin.site.index_title = "Administration"

@@ -1,4 +1,4 @@
-"""Pools, sources and suspensions."""
+"""Pools and sources."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ from dashboard.forms.egress import (
     MemberFormSet,
     PoolForm,
     SourceForm,
-    SuspensionForm,
 )
-from mta.control import suspensions
 from mta.egress.models import (
     Pool,
     PoolMember,
     Source,
-    Suspension,
 )
 
 
@@ -162,37 +159,3 @@ class SourceAdmin(Row):
     @admin.display(description="Pools", ordering="n_pools")
     def pools_count(self, row: Any) -> int:
         return int(row.n_pools)
-
-
-@admin.register(Suspension)
-class SuspensionAdmin(Row):
-    form = SuspensionForm
-    list_display = ["key", "scope_label", "reason", "created_by", "created", "ends"]
-    list_filter = [("scope", ChoicesDropdownFilter)]
-    search_fields = ["key", "reason", "created_by"]
-    search_help_text = "Tenant, site, source, reason or person"
-    scope_label = display.label_column("scope", "What")
-    created = display.instant_column("created_at", "Since")
-    ends = display.instant_column("ends_at", "Ends")
-    fieldsets = [
-        (
-            None,
-            {
-                "description": "Mail of the tenant, to the site, or from the source waits until "
-                "somebody deletes this row or it ends by itself. Nothing is lost.",
-                "fields": [("scope", "key"), "reason", "ends_at"],
-            },
-        ),
-    ]
-
-    def save_model(self, request: HttpRequest, obj: Suspension, form: Any, change: bool) -> None:
-        if not change:
-            obj.created_by = request.user.get_username()
-        super().save_model(request, obj, form, change)
-
-    def delete_model(self, request: HttpRequest, obj: Suspension) -> None:
-        """Deleting is resuming: what was put off comes back at once."""
-        suspensions.lift([obj])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Suspension]) -> None:
-        suspensions.lift(list(queryset))

@@ -1,4 +1,4 @@
-"""What is refused on the pages of pools, sources and suspensions."""
+"""What is refused on the pages of pools and sources."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from dashboard.forms.words import RowForm, domain_of
 from mta.egress.models import (
     Pool,
     Source,
-    Suspension,
-    SuspensionScope,
 )
-from mta.mail.address import AddressError, normalise_domain
 from mta.tenants.models import Tenant
 
 
@@ -62,30 +59,6 @@ def overflow_problem(pool: Pool, tenant: Tenant | None, overflow: Pool) -> str:
         seen.add(step.pk)
         step = step.overflow
     return ""
-
-
-class SuspensionForm(RowForm):
-    class Meta:
-        model = Suspension
-        fields = ["scope", "key", "reason", "ends_at"]
-
-    def clean(self) -> dict[str, Any]:
-        values = super().clean() or {}
-        key = (values.get("key") or "").strip().lower()
-        scope = values.get("scope")
-        if not key or not scope:
-            return values
-        values["key"] = key
-        if scope == SuspensionScope.TENANT and not Tenant.objects.filter(name=key).exists():
-            self.add_error("key", f"There is no tenant named {key}.")
-        elif scope == SuspensionScope.SOURCE and not Source.objects.filter(name=key).exists():
-            self.add_error("key", f"There is no source named {key}.")
-        elif scope == SuspensionScope.SITE and "(" not in key:  # a rollup is no domain name
-            try:
-                values["key"] = normalise_domain(key)
-            except AddressError as error:
-                self.add_error("key", f"Neither a domain nor a site: {error.reason}")
-        return values
 
 
 class MemberFormSet(PaginationInlineFormSet):  # type: ignore[misc]  # unfold has no types

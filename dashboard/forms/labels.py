@@ -100,7 +100,7 @@ LABELS: dict[str, dict[str, Words]] = {
     },
     "suspension": {
         "scope": Words("What"),
-        "key": Words("Name", "Tenant, destination domain or site, or source."),
+        "key": Words("Name", "Tenant, TENANT/CAMPAIGN, domain or site, provider, or source."),
         "reason": Words(help="Shown on the queue page and to those who ask."),
         "ends_at": Words("Ends", "Empty: until somebody resumes it."),
     },

@@ -3,13 +3,14 @@
 Rule 1: a change is a compare-and-swap on the state; who may come from where is lifecycle's to say.
 Rule 2: a claimed recipient is left alone: its reply may be on its way.
 Rule 3: lanes are made to tell the truth in the transaction that changes their recipients, events
-        and DSNs are written in it.
+        and DSNs are written in it, and so is the decision that names who ordered it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from django.db import connection
 
 from mta.control import ending
+from mta.control.audit import Audit
 from mta.control.selection import Selection
 from mta.policy.lifecycle import TRANSITIONS, WAITING, State
 from mta.spool import inject, lanes
@@ -28,8 +30,16 @@ from mta.storage.transactions import write
 log = logging.getLogger(__name__)
 #: Recipients of one transaction: short enough that delivery hardly waits for it.
 BATCH = 500
+#: What was said of a recipient before somebody held it: the reply to its last attempt.
+LAST_REPLY = (
+    "CASE WHEN attempts = 0 THEN '' ELSE coalesce((SELECT substr(a.reply, 1, 500) "
+    "FROM spool_attempt a WHERE a.recipient_id = spool_recipient.id "
+    "ORDER BY a.id DESC LIMIT 1), '') END"
+)
 #: (recipient id, lane id, next attempt in ms or None)
 Swapped = tuple[int, int, int | None]
+#: Changes some recipients at an instant (ms); how many it changed, and senders told.
+Work = Callable[[Sequence[int], int], tuple[int, int]]
 
 
 def before(new: State) -> frozenset[State]:
@@ -43,6 +53,7 @@ TAKES: dict[str, frozenset[State]] = {
     "release": frozenset({State.HELD}),
     "retry": WAITING,
     "bounce": before(State.ADMIN_BOUNCED),
+    "move": WAITING | {State.HELD},
 }
 
 
@@ -54,31 +65,39 @@ class Done:
     dsns: int = 0
 
 
-def hold(selection: Selection) -> Done:
-    """Keep waiting recipients back until they are released; their next attempt is remembered."""
+def hold(
+    selection: Selection, *, by: str, reason: str = "", kind: str = "hold", said: str = ""
+) -> Done:
+    """Keep waiting recipients back until they are released; their next attempt is remembered.
+
+    `said` becomes the last word on them; without it that stays.
+    """
+    assigned, params = ("state = 'held', last_reply = %s", [said[:500]]) if said else (
+        "state = 'held'", []
+    )  # fmt: skip
 
     def work(ids: Sequence[int], now: int) -> tuple[int, int]:
-        swapped = swap("hold", selection, ids, "state = 'held'", [])
+        swapped = swap("hold", selection, ids, assigned, params)
         settle_lanes(swapped)
         return len(swapped), 0
 
-    return run("hold", selection, work)
+    return run("hold", selection, work, Audit(kind, selection, by, reason))
 
 
-def release(selection: Selection) -> Done:
+def release(selection: Selection, *, by: str, reason: str = "", kind: str = "release") -> Done:
     """Let held recipients go on, not before the time that they had to wait for anyway."""
 
     def work(ids: Sequence[int], now: int) -> tuple[int, int]:
         later = "CASE WHEN next_attempt_at > %s THEN next_attempt_at ELSE %s END"
-        assigned = f"state = {RETURNED}, next_attempt_at = {later}"
+        assigned = f"state = {RETURNED}, next_attempt_at = {later}, last_reply = {LAST_REPLY}"
         swapped = swap("release", selection, ids, assigned, [now, now])
         arm(swapped, now)
         return len(swapped), 0
 
-    return run("release", selection, work)
+    return run("release", selection, work, Audit(kind, selection, by, reason))
 
 
-def retry(selection: Selection) -> Done:
+def retry(selection: Selection, *, by: str, reason: str = "") -> Done:
     """Make waiting recipients due now; those that are due keep their place in the queue."""
 
     def work(ids: Sequence[int], now: int) -> tuple[int, int]:
@@ -87,10 +106,13 @@ def retry(selection: Selection) -> Done:
         arm(swapped, now)
         return len(swapped), 0
 
-    return run("retry", selection, work)
+    return run("retry", selection, work, Audit("retry", selection, by, reason))
 
 
-def bounce(selection: Selection, *, reason: str = "", dsn: bool = False) -> Done:
+def bounce(
+    selection: Selection, *, by: str, reason: str = "", dsn: bool = False, kind: str = "bounce",
+    data: Mapping[str, Any] | None = None,
+) -> Done:  # fmt: skip
     """End waiting and held recipients for good, with an event; `dsn` tells their senders.
 
     A DSN goes only where one would go after a refusal: never against NOTIFY (RFC 3461), never to
@@ -105,30 +127,34 @@ def bounce(selection: Selection, *, reason: str = "", dsn: bool = False) -> Done
         settle_lanes(swapped)
         return len(swapped), dsns
 
-    done = run("bounce", selection, work)
+    done = run("bounce", selection, work, Audit(kind, selection, by, reason, data or {}))
     ending.count(done.changed, done.dsns)
     return done
 
 
-def run(
-    name: str, selection: Selection, work: Callable[[Sequence[int], int], tuple[int, int]]
-) -> Done:
-    """Do `work` on batch after batch in the order of ids, each in its transaction; then ring."""
-    changed = dsns = last = 0
-    # What arrives while this runs was not in the preview: it stays as it is.
-    rows = selection.rows(TAKES[name]).order_by("pk")
-    end = rows.order_by("-pk").values_list("pk", flat=True).first() or 0
-    while True:
-        ids = list(rows.filter(pk__gt=last, pk__lte=end).values_list("pk", flat=True)[:BATCH])
-        if not ids:
-            break
-        last = ids[-1]
-        number, told = write(partial(work, ids, now_ms()))
+def run(name: str, selection: Selection, work: Work, audit: Audit) -> Done:
+    """Do `work` on batch after batch in the order of ids, each in its transaction; then ring.
+
+    What arrives while this runs was not in the preview: it stays as it is.
+    """
+    # Read once: to page through them would sort what a filter finds again for each page.
+    rows = selection.rows(TAKES[name]).values_list("pk", flat=True)
+    ids = array("q", sorted(rows))
+    changed = dsns = 0
+    for start in range(0, len(ids), BATCH):
+        step = partial(one_batch, work, ids[start : start + BATCH], audit)
+        number, told, audit.row = write(step)
         changed, dsns = changed + number, dsns + told
     if changed:
         inject.ring()
-    log.info("%s: %d recipients by %s", name, changed, selection)
+    log.info("%s: %d recipients by %s, ordered by %s", audit.kind, changed, selection, audit.by)
     return Done(changed, dsns)
+
+
+def one_batch(work: Work, ids: Sequence[int], audit: Audit) -> tuple[int, int, int | None]:
+    """(changed, senders told, row of the decision); the caller holds the transaction."""
+    changed, told = work(ids, now_ms())
+    return changed, told, audit.count(changed)
 
 
 def swap(
@@ -161,13 +187,6 @@ def arm(swapped: Sequence[Swapped], now: int) -> None:
 def settle_lanes(swapped: Sequence[Swapped]) -> None:
     """Let the lanes forget recipients that wait no more; locked first, as rearm asks."""
     touched = sorted({lane for _, lane, _ in swapped})
-    if not touched:
-        return
-    if connection.vendor == "postgresql":
-        chosen, params = bulk.numbers("id", touched)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT id FROM spool_lane WHERE {chosen} ORDER BY id FOR UPDATE",  # noqa: S608
-                params,
-            )
-    lanes.rearm(touched)
+    if touched:
+        lanes.lock(touched)
+        lanes.rearm(touched)

@@ -1,56 +1,49 @@
-"""Suspend and resume a tenant, a site or a source by its name.
+"""Suspend and resume a tenant, campaign, site, provider or source by its name.
 
-Rule 1: a name is looked for among tenants, sources, sites and providers; more than one scope fits:
-        the person says which.
+Rule 1: a name is looked for in every scope; several fit: the person says which. A campaign is
+        TENANT/CAMPAIGN.
 Rule 2: every process hears of a change within KEEP_SECONDS of mta.egress.sources; until then mail
         may still go, and mail that a resume frees is not offered to a process that does not know.
-Rule 3: resuming brings back only what the suspension put off: retry times stay what they are.
+Rule 3: lanes of what is suspended wait as a whole (mta.spool.waiting), so their recipients stay as
+        they are. A campaign shares its lanes: its recipients are held, and nothing polls them.
+Rule 4: resuming, or the end that was set, brings back only what the suspension put off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from mta.control import campaigns, changes
+from mta.control.draining import free_pools
+from mta.control.names import Named, find, keys_like
+from mta.control.reach import reach
 from mta.control.refusal import Refused
-from mta.delivery.shaping import rules
 from mta.egress.models import Source, SourceStatus, Suspension, SuspensionScope
-from mta.egress.sources import KEEP_SECONDS, forget
-from mta.mail.address import AddressError, normalise_domain
-from mta.policy.shaping import providers
-from mta.spool import inject
-from mta.spool.models import Lane
-from mta.spool.put_off import bring_back
-from mta.storage.fields import now_ms
+from mta.egress.sources import forget
+from mta.events import decisions
+from mta.spool import inject, waiting
+from mta.spool.campaigns import words
 from mta.storage.transactions import write
 from mta.tenants.models import Tenant, TenantStatus
 
 NAME = "NAME"
-#: How resolve and dispatch say that a suspension put mail off (mta.delivery.route, tasks.dispatch).
-PUT_OFF_BY: dict[str, tuple[str, ...]] = {
-    "tenant": ("the tenant is suspended", "tenant suspended"),
-    "site": ("the site is suspended", "site suspended"),
-}
-NO_SOURCE = "no active source in pool"
-#: Milliseconds until every process has looked anew, with a little to spare.
-HEARD_MS = round(KEEP_SECONDS * 1000) + 200
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What a name means: a scope of Suspension and its key."""
+class Suspended:
+    """What a suspension stops from now on."""
 
-    scope: str
-    key: str
+    row: Suspension
+    #: Recipients that were held: those of a campaign.
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What became free: queues looked at again, recipients whose wait was cut short."""
+    """What became free: queues looked at again, and recipients released that were held."""
 
     scope: str
     key: str
@@ -62,87 +55,80 @@ class Resumed:
 
 def suspend(
     name: str, *, scope: str = "", seconds: float | None = None, reason: str = "", by: str = ""
-) -> Suspension:
+) -> Suspended:
     """Let the mail of `name` wait for `seconds` (None: until resumed); Refused when unclear.
 
     Suspending what is suspended changes reason and end.
     """
-    named = find(name, scope)
-    now = timezone.now()
+    return impose(
+        find(name, scope), ends_at=end_after(seconds), reason=reason, by=by
+    )  # fmt: skip
+
+
+def impose(
+    named: Named, *, ends_at: datetime | None = None, reason: str = "", by: str = ""
+) -> Suspended:
+    """Suspend what was found; the row and the decision are written together."""
     values = {
         "reason": reason[:200],
         "created_by": by[:150],
-        "created_at": now,
-        "ends_at": None if seconds is None else ends_at(now, seconds),
+        "created_at": timezone.now(),
+        "ends_at": ends_at,
     }
 
     def work() -> Suspension:
-        return Suspension.objects.update_or_create(
+        made = Suspension.objects.update_or_create(
             scope=named.scope, key=named.key, defaults=values
         )[0]
+        decide("suspend", made, by=by, reason=reason)
+        return made
 
     made = write(work)
+    return begin(made, by=by)
+
+
+def begin(made: Suspension, *, by: str) -> Suspended:
+    """Carry out what a stored row says; the admin's form stores rows by itself."""
     forget()
-    return made
+    if made.scope != SuspensionScope.CAMPAIGN:
+        return Suspended(made)
+    chosen = reach(Named(made.scope, made.key))
+    because = f"{words(made.key)}: {made.reason}" if made.reason else words(made.key)
+    done = changes.hold(chosen, by=by, reason=because, kind="hold", said=because)
+    return Suspended(made, done.changed)
 
 
-def ends_at(now: datetime, seconds: float) -> datetime:
+def end_after(seconds: float | None) -> datetime | None:
+    if seconds is None:
+        return None
     try:
-        return now + timedelta(seconds=seconds)
+        return timezone.now() + timedelta(seconds=seconds)
     except OverflowError:
         raise Refused("--for", "that is longer than calendars go; leave it out.") from None
 
 
-def find(name: str, scope: str = "") -> Named:
-    """The one thing of that name; Refused when there is none, or several and no scope."""
-    found = meanings(name)
-    if scope:
-        found = [one for one in found if one.scope == scope]
-    scopes = sorted({one.scope for one in found})
-    if len(scopes) > 1:
-        raise Refused(
-            NAME, f"{name!r} is the name of a {' and of a '.join(scopes)}: add --scope SCOPE."
-        )
-    if not found:
-        what = scope or "tenant, site or source"
-        raise Refused(NAME, f"there is no {what} named {name!r}; mailq shows sites and tenants.")
-    return found[0]
+def decide(kind: str, row: Suspension, *, by: str, reason: str, count: int | None = None) -> None:
+    """Write who suspended or resumed what."""
+    scope, key = row.scope, row.key
+    tenant, _, campaign = key.partition("/") if scope == "campaign" else (key, "", "")
+    named = tenant if scope in {"tenant", "campaign"} else ""
+    decisions.record(
+        kind,
+        actor=by,
+        reason=reason,
+        tenant_id=Tenant.objects.filter(name=named).values_list("pk", flat=True).first(),
+        source=key if scope == "source" else "",
+        site=key if scope == "site" else "",
+        provider=key if scope == "provider" else "",
+        campaign=campaign,
+        count=count,
+        data={"scope": scope, "key": key, "ends_at": row.ends_at},
+    )
 
 
-def meanings(name: str) -> list[Named]:
-    """Everything that the name may mean, at most once a scope."""
-    key = name.strip().lower()
-    found = []
-    if Tenant.objects.filter(name=key).exists():
-        found.append(Named(SuspensionScope.TENANT.value, key))
-    if Source.objects.filter(name=key).exists():
-        found.append(Named(SuspensionScope.SOURCE.value, key))
-    site = site_named(name.strip())
-    if site:
-        found.append(Named(SuspensionScope.SITE.value, site))
-    return found
-
-
-def site_named(name: str) -> str:
-    """The key under which dispatch and resolve know the site; "" when it is none.
-
-    A domain need not have any mail yet: mail can be suspended before it comes.
-    """
-    if Lane.objects.filter(site=name).exists():
-        return name
-    if name.lower() in providers(rules()):
-        return name.lower()
-    try:
-        domain = normalise_domain(name)
-    except AddressError:
-        return ""
-    return domain if "." in domain or Lane.objects.filter(domain=domain).exists() else ""
-
-
-def resume(name: str, *, scope: str = "") -> Resumed:
+def resume(name: str, *, scope: str = "", by: str = "", reason: str = "") -> Resumed:
     """End the suspension of `name`; Refused when there is none."""
-    word = name.strip()
-    rows = Suspension.objects.filter(key__in={word, word.lower(), site_named(word)} - {""})
+    rows = Suspension.objects.filter(key__in=keys_like(name))
     if scope:
         rows = rows.filter(scope=scope)
     found = list(rows)
@@ -150,70 +136,58 @@ def resume(name: str, *, scope: str = "") -> Resumed:
         scopes = " and a ".join(sorted({one.scope for one in found}))
         raise Refused(NAME, f"{name!r} is a suspended {scopes}: add --scope SCOPE.")
     if not found:
-        still = stopped_otherwise(word.lower(), scope)
+        still = stopped_otherwise(name.strip().lower(), scope)
         hint = " ".join(still) if still else "the suspensions page of the admin lists what is."
         raise Refused(NAME, f"nothing named {name!r} is suspended; {hint}")
-    lanes, recipients = lift(found)
-    return Resumed(
-        found[0].scope,
-        found[0].key,
-        lanes,
-        recipients,
-        tuple(stopped_otherwise(found[0].key, found[0].scope)),
-    )
+    first = found[0]
+    lane_count = recipients = 0
+    for one in found:
+        freed, released = lift(one, by=by, reason=reason)
+        lane_count, recipients = lane_count + freed, recipients + released
+    still_stopped = tuple(stopped_otherwise(first.key, first.scope))
+    return Resumed(first.scope, first.key, lane_count, recipients, still_stopped)
 
 
 def stopped_otherwise(name: str, scope: str) -> list[str]:
     """A status that stops the same mail and that resuming does not touch."""
     said = []
-    if scope != SuspensionScope.TENANT:
+    if scope in {"", SuspensionScope.SOURCE}:
         source = Source.objects.filter(name=name).exclude(status=SourceStatus.ACTIVE).first()
         if source:
             said.append(f"The status of source {name} is {source.status}: set it in the admin.")
-    if scope != SuspensionScope.SOURCE:
+    if scope in {"", SuspensionScope.TENANT}:
         tenant = Tenant.objects.filter(name=name, status=TenantStatus.SUSPENDED).first()
         if tenant:
             said.append(f"The status of tenant {name} is suspended: set it in the admin.")
     return said
 
 
-def lift(found: Sequence[Suspension]) -> tuple[int, int]:
-    """End these suspensions now; returns how many lanes and recipients come back."""
-    done = write(lambda: end(found))
+def lift(row: Suspension, *, by: str, reason: str = "") -> tuple[int, int]:
+    """End the suspension now; returns how many lanes and recipients come back."""
+
+    def work() -> int:
+        Suspension.objects.filter(pk=row.pk).delete()
+        freed = free_lanes(row)
+        decide("resume", row, by=by, reason=reason)
+        return freed
+
+    freed = write(work)
     forget()
+    released = release_held(row.key, by=by) if row.scope == SuspensionScope.CAMPAIGN else 0
     inject.ring()
-    return done
+    return freed, released
 
 
-def end(found: Sequence[Suspension]) -> tuple[int, int]:
-    """Remove the rows and bring back what they put off, in the caller's transaction."""
-    due = now_ms() + HEARD_MS
-    lanes = recipients = 0
-    for one in found:
-        rows, reasons = put_off_by(one)
-        ids = list(rows.order_by().values_list("pk", flat=True))
-        recipients += bring_back(ids, reasons, due)
-        waiting = rows.filter(reasons_like("hold_reason", reasons) | Q(due_at__lt=due))
-        lanes += waiting.order_by().update(due_at=due, hold_reason="")
-        one.delete()
-    return lanes, recipients
+def free_lanes(row: Suspension) -> int:
+    """Let the lanes go that wait for the end of it; the caller holds the transaction."""
+    if row.scope != SuspensionScope.SOURCE:
+        return waiting.release(waiting.suspended(row.scope, row.key))
+    return free_pools(row.key)
 
 
-def put_off_by(one: Suspension) -> tuple[QuerySet[Lane], tuple[str, ...]]:
-    """Lanes with waiting mail that the suspension reaches, and the reasons it gave."""
-    rows = Lane.objects.filter(due_at__isnull=False)
-    if one.scope == SuspensionScope.TENANT:
-        return rows.filter(tenant__name=one.key), PUT_OFF_BY["tenant"]
-    if one.scope == SuspensionScope.SOURCE:
-        return rows.filter(hold_reason__startswith=NO_SOURCE), (NO_SOURCE,)
-    if one.key in providers(rules()):
-        # Lanes do not know their provider: those that any site's suspension put off are asked.
-        return rows.filter(hold_reason__in=PUT_OFF_BY["site"]), PUT_OFF_BY["site"]
-    return rows.filter(Q(domain=one.key) | Q(site=one.key)), PUT_OFF_BY["site"]
-
-
-def reasons_like(field: str, reasons: Sequence[str]) -> Q:
-    found = Q()
-    for reason in reasons:
-        found |= Q(**{f"{field}__startswith": reason})
-    return found
+def release_held(key: str, *, by: str) -> int:
+    """Release what the campaign's suspension held, and nothing that was held otherwise."""
+    chosen = campaigns.only_said(reach(Named(SuspensionScope.CAMPAIGN.value, key)), words(key))
+    if not chosen.rows(changes.TAKES["release"]).exists():
+        return 0
+    return changes.release(chosen, by=by, reason=f"{words(key)} no longer").changed

@@ -1,7 +1,8 @@
-"""What hold, release, retry and bounce have in common: a preview first, the change with --yes."""
+"""What commands that change mail have in common: a preview first, the change with --yes."""
 
 from __future__ import annotations
 
+import getpass
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -19,10 +20,39 @@ from mta.storage.fields import now_ms, to_ms
 FILTER_HELP = "KEY=VALUE with KEY one of " + ", ".join(selection.KEYS) + "; all must hold"
 
 
-class ChangingCommand(BaseCommand):
-    """Subclasses name the action and do it."""
+class OrderCommand(BaseCommand):
+    """Counts what it would change, and changes it with --yes; subclasses choose and do it."""
 
     action: ClassVar[str]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--reason", default="", help="kept with the decision")
+        parser.add_argument("--yes", action="store_true", help="do it; without: show the counts")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_: Any, yes: bool, **options: Any) -> None:
+        try:
+            chosen = self.choose(options)
+            seen = preview(chosen, TAKES[self.action])
+            done = self.change(chosen, {**options, "by": getpass.getuser()}) if yes else None
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
+        if options["json"]:
+            self.stdout.write(as_json(as_object(self.action, chosen, seen, done)))
+        else:
+            self.stdout.write(as_text(self.action, chosen, seen, done))
+
+    def choose(self, options: dict[str, Any]) -> Selection:
+        """The recipients that are meant; Refused when that is not clear, or cannot be done."""
+        raise NotImplementedError
+
+    def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
+        """Do it."""
+        raise NotImplementedError
+
+
+class ChangingCommand(OrderCommand):
+    """Chooses by --filter."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -34,24 +64,10 @@ class ChangingCommand(BaseCommand):
             default=[],
             help=FILTER_HELP,
         )
-        parser.add_argument("--yes", action="store_true", help="do it; without: show the counts")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        super().add_arguments(parser)
 
-    def handle(self, *_: Any, words: list[str], yes: bool, **options: Any) -> None:
-        try:
-            chosen = selection.read(words, TAKES[self.action])
-        except Refused as refused:
-            raise CommandError(str(refused)) from None
-        seen = preview(chosen, TAKES[self.action])
-        done = self.change(chosen, options) if yes else None
-        if options["json"]:
-            self.stdout.write(as_json(as_object(self.action, chosen, seen, done)))
-        else:
-            self.stdout.write(as_text(self.action, chosen, seen, done))
-
-    def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
-        """Do it."""
-        raise NotImplementedError
+    def choose(self, options: dict[str, Any]) -> Selection:
+        return selection.read(options["words"], TAKES[self.action])
 
 
 def as_object(action: str, chosen: Selection, seen: Preview, done: Done | None) -> dict[str, Any]:

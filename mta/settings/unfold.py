@@ -32,6 +32,7 @@ NAVIGATION: list[dict[str, Any]] = [
             table("Recipients", "alternate_email", "spool_recipient"),
             table("Attempts", "outgoing_mail", "spool_attempt"),
             table("Events", "bolt", "events_event"),
+            table("Decisions", "gavel", "events_decision"),
         ]
     },
     {

@@ -30,10 +30,10 @@ LISTS = [
     "tenants/tenant", "tenants/stream", "tenants/sendingdomain", "tenants/dkimkey",
     "tenants/apikey", "tenants/smtpcredential", "tenants/user", "egress/pool", "egress/source",
     "egress/warmupschedule", "egress/shapingrule", "egress/automationrule", "egress/suspension",
-    "suppression/suppression", "events/event", "events/webhookendpoint", "spool/message",
-    "spool/recipient", "spool/attempt", "spool/lane", "spool/body",
+    "suppression/suppression", "events/event", "events/decision", "events/webhookendpoint",
+    "spool/message", "spool/recipient", "spool/attempt", "spool/lane", "spool/body",
 ]  # fmt: skip
-READ_ONLY = {"events/event", *(one for one in LISTS if one.startswith("spool/"))}
+READ_ONLY = {"events/event", "events/decision", *(one for one in LISTS if one.startswith("spool/"))}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH")
 

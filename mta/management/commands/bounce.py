@@ -17,7 +17,8 @@ class Command(ChangingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--dsn", action="store_true", help="tell the senders (RFC 3464)")
-        parser.add_argument("--reason", default="", help="for events, DSNs and the trace")
 
     def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
-        return changes.bounce(chosen, reason=options["reason"], dsn=options["dsn"])
+        return changes.bounce(
+            chosen, by=options["by"], reason=options["reason"], dsn=options["dsn"]
+        )

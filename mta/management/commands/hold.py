@@ -13,4 +13,4 @@ class Command(ChangingCommand):
     action = "hold"
 
     def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
-        return changes.hold(chosen)
+        return changes.hold(chosen, by=options["by"], reason=options["reason"])

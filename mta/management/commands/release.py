@@ -13,4 +13,4 @@ class Command(ChangingCommand):
     action = "release"
 
     def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
-        return changes.release(chosen)
+        return changes.release(chosen, by=options["by"], reason=options["reason"])

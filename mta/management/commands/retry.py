@@ -13,4 +13,4 @@ class Command(ChangingCommand):
     action = "retry"
 
     def change(self, chosen: Selection, options: dict[str, Any]) -> Done:
-        return changes.retry(chosen)
+        return changes.retry(chosen, by=options["by"], reason=options["reason"])

@@ -44,7 +44,7 @@ def test_claims_and_bounces_share_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
     def operate() -> None:
         chosen = selection.read(["domain=x.test"], changes.TAKES["bounce"])
         start.wait()
-        changes.bounce(chosen)
+        changes.bounce(chosen, by="olga")
 
     errors = in_threads(dispatch, dispatch, operate)
     assert errors == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,33 +10,46 @@ from django.core.management import CommandError
 from django.utils import timezone
 
 from mta import wiring
-from mta.control import suspensions
 from mta.delivery.batch import Batch
-from mta.delivery.route import NoSource, source_for
+from mta.delivery.choose import Wait
+from mta.delivery.route import planned, stopped
+from mta.delivery.ways import ways_for
 from mta.egress.models import Source, Suspension
 from mta.egress.sources import KEEP_SECONDS, forget, snapshot
+from mta.events.models import Decision
+from mta.net.dns import MxHost, Route
+from mta.spool import waiting
+from mta.spool.due import DueLane
 from mta.spool.inject import inject
 from mta.spool.models import Lane, Recipient
+from mta.spool.waiting import PutOff
+from mta.storage.fields import to_ms
 from mta.tenants.models import Tenant
 from tests.cast import Cast
 from tests.state.commands.run import answer, text
 
+#: A host of a provider that the shipped rules know.
+GOOGLE = "aspmx.l.google.com"
 
-def refusal(cast: Cast) -> NoSource:
+
+def refusal(cast: Cast, host: str = "mx.x.test") -> Wait:
     """What resolve says of the cast's mail to x.test under the suspensions in force."""
     forget()
     batch = Batch(1, 1, cast.tenant.pk, cast.transactional.pk, "x.test", (1,), 0)
-    found = source_for(batch, "mx.x.test", "", snapshot(), random.Random(1))
-    assert isinstance(found, NoSource)
+    route = Route("x.test", (MxHost(host, 10, ("192.0.2.1",)),), 0.0)
+    plan = planned(batch, route, snapshot())
+    found = stopped(plan) or ways_for([plan], snapshot(), random.Random(1))[0][1]
+    assert isinstance(found, Wait)
     return found
 
 
-def put_off(reason: str) -> tuple[Lane, Recipient]:
-    """The lane and recipient as a suspension leaves them."""
-    until = timezone.now() + timedelta(seconds=60)
-    Recipient.objects.update(next_attempt_at=until, last_reply=reason)
-    Lane.objects.update(due_at=until, hold_reason=reason, site="mx.x.test")
-    return Lane.objects.get(), Recipient.objects.get()
+def put_off(wait: Wait) -> Lane:
+    """The lane as resolve and settle leave it."""
+    lane = Lane.objects.get()
+    waiting.put_off([PutOff(lane.pk, wait.until, wait.gate, wait.reason)])
+    lane.refresh_from_db()
+    assert lane.gate
+    return lane
 
 
 @pytest.mark.parametrize(
@@ -48,32 +60,57 @@ def put_off(reason: str) -> tuple[Lane, Recipient]:
         ("X.test", "site", "x.test"),
         ("never-seen.test", "site", "never-seen.test"),
         ("mx.x.test", "site", "mx.x.test"),
-        ("google", "site", "google"),
+        ("Google", "provider", "google"),
+        ("acme/Spring sale", "campaign", "acme/Spring sale"),
     ],
 )
 def test_resume_undoes_what_suspend_did(cast: Cast, name: str, scope: str, key: str) -> None:
-    inject([cast.message("ann@x.test")])
+    inject([cast.message("ann@x.test", campaign="Spring sale")])
     found = answer("suspend", name, "--for", "2h", "--reason", "complaints")
     assert (found["scope"], found["key"], found["reason"]) == (scope, key, "complaints")
     row = Suspension.objects.get()
     assert row.ends_at is not None
     assert abs(row.ends_at - row.created_at - timedelta(hours=2)) < timedelta(seconds=1)
     assert row.created_by
-    done = answer("resume", name)
+    done = answer("resume", name, "--reason", "all is well")
     assert (done["scope"], done["key"]) == (scope, key)
     assert not Suspension.objects.exists()
+    kinds = ["suspend", "hold", "resume", "release"] if scope == "campaign" else [
+        "suspend", "resume"]  # fmt: skip
+    told = Decision.objects.order_by("id")
+    assert [one.kind for one in told] == kinds
+    assert {one.actor for one in told} == {row.created_by}
+    assert told[0].reason == "complaints"
+
+
+def test_what_would_wait_is_counted_first(cast: Cast) -> None:
+    inject([cast.message("ann@x.test", "bob@y.test", campaign="spring")])
+    Lane.objects.filter(domain="y.test").update(site="(alt1|alt2).aspmx.l.google.com")
+    for name, number in (("acme", 2), ("x.test", 1), ("google", 1), ("acme/spring", 2)):
+        assert answer("suspend", name, "--dry-run")["waiting"] == number
+    Recipient.objects.filter(address="bob@y.test").update(source=cast.source)
+    assert answer("suspend", "acme-source", "--dry-run")["waiting"] == 1
+    assert not Suspension.objects.exists()
+    assert not Decision.objects.exists()
 
 
 def test_a_rollup_is_a_site_once_mail_went_there(cast: Cast) -> None:
     rollup = "(mx1|mx2).x.test"
-    with pytest.raises(CommandError, match="no tenant, site or source"):
+    with pytest.raises(CommandError, match="no tenant, campaign, site"):
         text("suspend", rollup)
     inject([cast.message("ann@x.test")])
     Lane.objects.update(site=rollup)
     assert answer("suspend", rollup)["key"] == rollup
+    put_off(refusal_of_dispatch(rollup))
     assert answer("resume", rollup)["lanes"] == 1
-    with pytest.raises(CommandError, match="no tenant, site or source"):
+    with pytest.raises(CommandError, match="no tenant, campaign, site"):
         text("suspend", "no name")
+
+
+def refusal_of_dispatch(site: str) -> Wait:
+    """A wait under the gate of a site."""
+    until = to_ms(timezone.now() + timedelta(minutes=1))
+    return Wait(until, "the site is suspended", waiting.suspended("site", site))
 
 
 def test_suspending_again_changes_reason_and_end(cast: Cast) -> None:
@@ -86,18 +123,21 @@ def test_suspending_again_changes_reason_and_end(cast: Cast) -> None:
 @pytest.mark.parametrize("name", ["acme", "acme-source", "x.test", "mx.x.test", "google"])
 def test_what_a_suspension_put_off_goes_on_once_everybody_knows(cast: Cast, name: str) -> None:
     inject([cast.message("ann@x.test")])
+    before = Recipient.objects.values().get()
     Lane.objects.update(site="mx.x.test")
     wiring.nudge().wait(0)
     text("suspend", name)
-    reason = "the site is suspended" if name == "google" else refusal(cast).reason
-    put_off(reason)
+    put_off(refusal(cast, GOOGLE if name == "google" else "mx.x.test"))
     done = answer("resume", name)
-    assert (done["lanes"], done["recipients"]) == (1, 1)
-    lane, recipient = Lane.objects.get(), Recipient.objects.get()
+    assert (done["lanes"], done["recipients"]) == (1, 0)
+    lane = Lane.objects.get()
     soon = timezone.now() + timedelta(seconds=5)
-    assert lane.due_at == recipient.next_attempt_at
-    assert soon - timedelta(seconds=5 - KEEP_SECONDS + 1) < lane.due_at < soon
-    assert lane.hold_reason == ""
+    if name == "acme-source":  # believed for a while by processes that chose it before
+        assert lane.due_at > soon - timedelta(seconds=5 - KEEP_SECONDS + 1)
+    assert lane.due_at < soon
+    assert (lane.gate, lane.hold_reason) == ("", "")
+    # The recipient never noticed.
+    assert Recipient.objects.values().get() == before
     assert wiring.nudge().wait(0) is True
 
 
@@ -125,10 +165,12 @@ def test_a_name_with_two_meanings_needs_a_scope(cast: Cast) -> None:
 
 
 def test_wrong_words_are_named(cast: Cast) -> None:
-    with pytest.raises(CommandError, match="no tenant, site or source named 'nobody'"):
+    with pytest.raises(CommandError, match="source named 'nobody'"):
         text("suspend", "nobody")
     with pytest.raises(CommandError, match="no source named 'acme'"):
         text("suspend", "acme", "--scope", "source")
+    with pytest.raises(CommandError, match="no campaign named 'acme/none'"):
+        text("suspend", "acme/none", "--scope", "campaign")
     with pytest.raises(CommandError, match="--for: 'a while' is no duration"):
         text("suspend", "acme", "--for", "a while")
     with pytest.raises(CommandError, match="--for: that is longer"):
@@ -147,31 +189,17 @@ def test_resume_names_a_status_that_still_stops_the_mail(cast: Cast) -> None:
     assert "status of tenant acme is suspended" in text("resume", "acme")
 
 
-def test_the_reasons_are_those_that_resolve_gives(cast: Cast) -> None:
-    text("suspend", "acme")
-    assert refusal(cast).reason in suspensions.PUT_OFF_BY["tenant"]
-    text("resume", "acme")
-    text("suspend", "mx.x.test")
-    assert refusal(cast).reason in suspensions.PUT_OFF_BY["site"]
-    text("resume", "mx.x.test")
-    text("suspend", "acme-source")
-    assert refusal(cast).reason.startswith(suspensions.NO_SOURCE)
-
-
-def test_dispatch_gives_the_reasons_that_resume_knows(cast: Cast) -> None:
-    from mta.spool.due import DueLane
+def test_dispatch_waits_behind_the_gates_that_resume_opens(cast: Cast) -> None:
     from tasks.dispatch import Dispatcher
 
     inject([cast.message("ann@x.test")])
     row = Lane.objects.get()
     lane = DueLane(row.pk, row.tenant_id, row.stream_id, row.domain, row.site, 0, 100)
     dispatcher = Dispatcher()
-    for name, scope in (("acme", "tenant"), ("x.test", "site")):
+    for name in ("acme", "x.test"):
         text("suspend", name)
-        forget()
-        assert dispatcher.may_start(replace(lane)) is False
+        assert dispatcher.may_go(lane) is False
         row.refresh_from_db()
-        assert row.hold_reason in suspensions.PUT_OFF_BY[scope]
+        assert row.gate
         assert answer("resume", name)["lanes"] == 1
-        forget()
-        assert dispatcher.may_start(lane) is True
+        assert dispatcher.may_go(lane) is True

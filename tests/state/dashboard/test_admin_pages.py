@@ -23,6 +23,7 @@ from mta.egress.models import (
     WarmupSchedule,
     WarmupStage,
 )
+from mta.events import decisions
 from mta.events.models import WebhookEndpoint
 from mta.suppression.models import Suppression
 from mta.tenants.credentials import create_api_key, create_smtp_credential
@@ -69,6 +70,7 @@ def fill(cast: Cast, count: int, start: int = 0) -> None:
         to = scene.recipient(scene.message(stream), f"a@x{n}.test")
         scene.attempt(to, "451 later")
         scene.event(to, "deferral")
+        decisions.record("hold", actor="olga", tenant_id=tenant.pk, count=n, reason="by hand")
 
 
 @pytest.mark.parametrize("label", MODELS)

@@ -10,8 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from mta.egress.models import Pool, Source, Suspension, WarmupSchedule
+from mta.events.models import Decision
+from mta.spool import waiting
 from mta.spool.inject import inject
 from mta.spool.models import Lane
+from mta.spool.waiting import PutOff
 from mta.storage.fields import from_ms, now_ms
 from mta.suppression.models import Suppression
 from mta.tenants.models import SendingDomain, User
@@ -109,12 +112,18 @@ def test_pools_do_not_overflow_in_circles(acme: Cast, globex: Cast, as_operator:
 
 def test_a_suspension_names_something_that_exists(acme: Cast, as_operator: Client) -> None:
     table = "egress_suspension"
-    assert "no tenant named nobody" in refused(as_operator, table, scope="tenant", key="nobody")
-    assert "no source named none" in refused(as_operator, table, scope="source", key="none")
-    assert "Neither a domain nor a site" in refused(as_operator, table, scope="site", key="a b")
-    accepted(as_operator, table, scope="site", key="Bücher.example")
-    accepted(as_operator, table, scope="site", key="(alt1|alt2).aspmx.l.google.com")
-    accepted(as_operator, table, scope="tenant", key="acme")
+    rollup = "(alt1|alt2).aspmx.l.google.com"
+    inject([acme.message("ann@x.test")])
+    Lane.objects.update(site=rollup)
+    assert "there is no tenant named" in refused(as_operator, table, scope="tenant", key="nobody")
+    assert "there is no source named" in refused(as_operator, table, scope="source", key="none")
+    assert "there is no site named" in refused(as_operator, table, scope="site", key="a b")
+    assert "there is no campaign" in refused(as_operator, table, scope="campaign", key="acme/x")
+    for scope, key in (("site", "Bücher.example"), ("site", rollup), ("tenant", "acme")):
+        asked = as_operator.post(reverse(f"admin:{table}_add"), {"scope": scope, "key": key})
+        assert f"Suspend {scope}" in asked.content.decode()
+        assert not Suspension.objects.filter(scope=scope, key=key).exists()
+        accepted(as_operator, table, scope=scope, key=key, _confirmed="1")
     keys = Suspension.objects.order_by("pk").values_list("key", "created_by")
     assert list(keys) == [
         ("xn--bcher-kva.example", "olga"),
@@ -174,10 +183,14 @@ def test_a_pool_member_has_weight(acme: Cast, as_operator: Client) -> None:
 
 def test_deleting_a_suspension_brings_its_mail_back(acme: Cast, as_operator: Client) -> None:
     inject([acme.message("you@example.org")])
-    Lane.objects.update(due_at=now_ms() + 60_000, hold_reason="site suspended")
+    gate = waiting.suspended("site", "example.org")
+    until = now_ms() + 60_000
+    waiting.put_off([PutOff(Lane.objects.get().pk, until, gate, "the site is suspended")])
     row = Suspension.objects.create(scope="site", key="example.org")
     url = reverse("admin:egress_suspension_delete", args=[row.pk])
     assert as_operator.post(url, {"post": "yes"}).status_code == 302
     lane = Lane.objects.get()
     assert lane.hold_reason == ""
     assert lane.due_at < from_ms(now_ms() + 10_000)
+    told = Decision.objects.get()
+    assert (told.kind, told.actor, told.site) == ("resume", "olga", "example.org")
