@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.path_limits import PathLimits
-from mta.egress.sources import PoolFacts, SourceFacts
+from mta.egress.sources import SourceFacts
 from mta.limits.egress import Bucket, Room
 from mta.net.dns import Route
 from mta.policy.balance import Candidate, choose_source
@@ -75,14 +75,9 @@ def rooms(ways: Sequence[Way]) -> list[Room]:
 
 
 def decide(
-    batch: Batch, pool: PoolFacts, ways: Sequence[tuple[Way, Room]], wanted: int, rng: random.Random
+    batch: Batch, ways: Sequence[tuple[Way, Room]], wanted: int, rng: random.Random
 ) -> Taken | Wait:
-    """The way for a batch that wants to send to `wanted` recipients."""
-    if not ways:
-        return Wait(
-            now_ms() + LOOK_AGAIN_MS, f"no active source in pool {pool.name}",
-            f"suspended:pool:{pool.name}", overflows=True,
-        )  # fmt: skip
+    """The way for a batch that wants to send to `wanted` recipients; there is one at least."""
     now = now_ms()
     open_ways = [pair for pair in ways if not blocked(pair[0], now)]
     free = [pair for pair in open_ways if has_room(*pair, now)]

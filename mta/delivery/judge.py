@@ -11,6 +11,8 @@ import redis
 
 from mta import wiring
 from mta.delivery.batch import Batch, Outcome
+from mta.delivery.hooks import judged
+from mta.delivery.tallied import tallied
 from mta.limits.egress import Slot
 from mta.mail.reply import Reply
 from mta.policy.retry import RetrySchedule
@@ -71,7 +73,7 @@ def settlement(batch: Batch, tries: Mapping[int, int]) -> Settlement:
         return wiring.retry_schedule(steps, life)
 
     results = [
-        result_of(outcome, context.provider, tries.get(outcome.recipient_id, 0))
+        result_of(outcome, batch, context.provider, tries.get(outcome.recipient_id, 0))
         for outcome in batch.outcomes
     ]
     return Settlement(context, results, schedule)
@@ -85,6 +87,7 @@ def free(batches: Sequence[Batch], summaries: Sequence[Summary]) -> None:
     try:
         wiring.limits().release([slot for b in batches for slot in slots(b.token, b.domain)])
         wiring.counters().add(counted)
+        wiring.tally().add(tallied(batches, summaries))
     except redis.RedisError as error:
         log.warning("slot of a settled batch not freed: %s", type(error).__name__)
     inject.ring()
@@ -108,7 +111,7 @@ def places(most: int, part: float) -> int:
     return max(1, int(most * part))
 
 
-def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:
+def result_of(outcome: Outcome, batch: Batch, provider: str, attempts: int) -> Result:
     """What the reply means for this recipient, after `attempts` earlier tries."""
     text = reply_text(outcome)
     if outcome.kind == "rejected":
@@ -125,6 +128,7 @@ def result_of(outcome: Outcome, provider: str, attempts: int) -> Result:
         provider=provider,
         attempts=attempts,
     )
+    verdict = judged(verdict, outcome, batch, attempts)
     return Result(
         recipient_id=outcome.recipient_id,
         outcome=verdict.outcome,

@@ -21,6 +21,7 @@ from mta.delivery.choose import quantum_ms, said
 from mta.delivery.connect import Connector, Refusal
 from mta.delivery.custody import Custody
 from mta.delivery.lessor import slot_key
+from mta.delivery.throttle import Watch
 from mta.limits.egress import Bucket, Counter, Grant, Limits
 from mta.mail.template import TemplateError
 from mta.net import smtp_envelope as net
@@ -42,6 +43,7 @@ class Means:
     connector: Connector
     limits: Limits
     custody: Custody
+    watch: Watch
     #: Set in the loop when nothing more may go out.
     stopping: asyncio.Event
 
@@ -58,6 +60,9 @@ class Run:
         self.outcomes: list[Outcome] = []
         self.window = batch.window
         self.progress = 0
+        #: Outcomes that the throttle knows of.
+        self.told = 0
+        self.alarm = False
         self.buckets = [Bucket(*row) for row in path.buckets]
         self.counters = [Counter(*row) for row in path.counters]
 
@@ -70,7 +75,7 @@ class Run:
             refusal = await self.one_connection()
             stalls = 0 if self.progress > before else stalls + 1
             if refusal is not None and (refusal.final or stalls >= 2):
-                self.refuse(refusal)
+                await self.ended_by(refusal)
         if self.waiting:
             self.limit(now_ms(), "the worker stops, or its claim ended", "")
         return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
@@ -122,6 +127,36 @@ class Run:
         except TimeoutError:
             return
 
+    async def watched(self) -> None:
+        """Tell what was answered; the rest goes back when the receiver wants us to be slower."""
+        new = [one for one in self.outcomes[self.told :] if not one.kind]
+        self.told = len(self.outcomes)
+        if new:
+            await self.tell(new)
+
+    async def tell(self, new: list[Outcome]) -> None:
+        """Have the throttle look at what was answered; it asks Redis only about trouble."""
+        after = self.means.watch.after
+        if self.path.throttled or any(one.code // 100 != 2 for one in new):
+            stop = await self.means.connector.ask(after, self.path, new)
+        else:
+            stop = after(self.path, new)
+        if stop is not None and self.waiting:
+            self.limit(stop.until, stop.reason, stop.gate)
+
+    async def ended_by(self, refusal: Refusal) -> None:
+        """No connection is to be had: an attempt of all, unless the throttle wants them to wait."""
+        if refusal.stage != "limit" and self.waiting:
+            await self.tell(
+                [
+                    Outcome(
+                        next(iter(self.waiting)), "", refusal.stage, refusal.text, refusal.code,
+                        refusal.enhanced,
+                    )
+                ]
+            )  # fmt: skip
+        self.refuse(refusal)
+
     async def give_back(self, unused: int) -> None:
         if unused > 0 and (self.buckets or self.counters):
             give = partial(
@@ -141,6 +176,7 @@ class Run:
             return got
         room = self.path.messages_per_connection - got.sent
         last: list[net.Outcome] = []
+        self.alarm = False
         before = self.progress
         granted = 0
         try:
@@ -153,6 +189,7 @@ class Run:
         finally:
             connector.put(self.path, got)
             await self.give_back(granted - (self.progress - before))
+        await self.watched()
         if last and not last[0].attempted:
             reply = last[0].reply
             return Refusal(
@@ -170,7 +207,7 @@ class Run:
         # A kept connection may have carried more than this path allows: then it carries nothing.
         for one in list(self.waiting.values())[: max(most, 0)]:
             # Who asks a broken connection's next only wants to say that it was not tried.
-            if connection.broken or not self.may_go():
+            if connection.broken or self.alarm or not self.may_go():
                 return
             try:
                 content = one.wire()
@@ -200,13 +237,14 @@ class Run:
         if (reply := outcome.reply) is not None:
             text, code, enhanced = reply.text, reply.code, reply.enhanced
         now = time_ns() // 1_000_000
-        self.record(
-            Outcome(
-                outcome.key, "", outcome.stage, text, code, enhanced, connection.host,
-                connection.address, connection.tls, now, now - self.batch.claimed_at,
-            )
+        read = Outcome(
+            outcome.key, "", outcome.stage, text, code, enhanced, connection.host,
+            connection.address, connection.tls, now, now - self.batch.claimed_at,
         )  # fmt: skip
+        self.record(read)
         self.progress += 1
+        if code // 100 != 2 and self.means.watch.alarmed(self.path, read):
+            self.alarm = True
 
     def unrendered(self, one: Outgoing, error: TemplateError) -> None:
         """Our own failure at one recipient: temporary, like everything that surprises us."""

@@ -16,6 +16,8 @@ from mta.delivery.batch import Batch, Path
 from mta.delivery.connect import Connector
 from mta.delivery.custody import Custody
 from mta.delivery.run import Means, Run
+from mta.delivery.smart_hosts import logins
+from mta.delivery.throttle import Watch
 from mta.limits.egress import Limits
 from mta.spool.load import Outgoing, load_many
 from mta.storage.transactions import let_go
@@ -32,7 +34,7 @@ class Sender:
 
     def __init__(self, connector: Connector, limits: Limits, custody: Custody) -> None:
         self.connector, self.limits, self.custody = connector, limits, custody
-        self.means = Means(connector, limits, custody, asyncio.Event())
+        self.means = Means(connector, limits, custody, Watch(), asyncio.Event())
         #: Touched in the loop only; keeps the runs alive.
         self.tasks: set[asyncio.Task[None]] = set()
         self.changed = threading.Condition()
@@ -50,6 +52,7 @@ class Sender:
 
     def launch(self, batches: Sequence[Batch], on_done: OnDone, on_error: OnError) -> None:
         ready = with_rows(batches)
+        self.connector.logins.update(logins(path for _, path, _ in ready))
         let_go()
         with self.changed:
             self.running += len(ready)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import date
 
-from django.db.models import F, Prefetch
+from django.db.models import F
 from django.utils import timezone
 
 from mta.egress.models import (
@@ -89,6 +89,8 @@ class Snapshot:
     """
 
     pools: dict[int, PoolFacts]
+    #: All sources by id, also those that are in no pool.
+    sources: dict[int, SourceFacts]
     suspended: frozenset[tuple[str, str]]
     taken_at: float
     warmups: dict[Reach, StateFacts] = field(default_factory=dict)
@@ -108,7 +110,8 @@ def snapshot() -> Snapshot:
     if not known or now - known[0].taken_at > KEEP_SECONDS:
         warming = read_warming()
         warmups = read_warmups() if warming else {}
-        known = [Snapshot(read_pools(), read_suspensions(), now, warmups, warming)]
+        pools, sources = read_egress()
+        known = [Snapshot(pools, sources, read_suspensions(), now, warmups, warming)]
         _last[:] = known
     return known[0]
 
@@ -130,23 +133,30 @@ def forget() -> None:
 
 
 def read_pools() -> dict[int, PoolFacts]:
-    members = PoolMember.objects.select_related("source__warmup_schedule")
+    """All pools as they are now."""
+    return read_egress()[0]
+
+
+def read_egress() -> tuple[dict[int, PoolFacts], dict[int, SourceFacts]]:
+    """All pools and sources by their ids."""
     stages: dict[int, list[int]] = {}
     for schedule_id, per_day in WarmupStage.objects.order_by("schedule_id", "day").values_list(
         "schedule_id", "per_day"
     ):
         stages.setdefault(schedule_id, []).append(per_day)
-    return {
-        pool.pk: PoolFacts(
-            id=pool.pk,
-            name=pool.name,
-            members=tuple(
-                (facts_of(member.source, stages), member.weight) for member in pool.members.all()
-            ),
-            overflow_id=pool.overflow_id,
-        )
-        for pool in Pool.objects.prefetch_related(Prefetch("members", queryset=members))
+    rows = Source.objects.select_related("warmup_schedule")
+    sources = {source.pk: facts_of(source, stages) for source in rows}
+    members: dict[int, list[tuple[SourceFacts, int]]] = {}
+    for pool_id, source_id, weight in PoolMember.objects.order_by("source__name").values_list(
+        "pool_id", "source_id", "weight"
+    ):
+        if source_id in sources:
+            members.setdefault(pool_id, []).append((sources[source_id], weight))
+    pools = {
+        pool.pk: PoolFacts(pool.pk, pool.name, tuple(members.get(pool.pk, ())), pool.overflow_id)
+        for pool in Pool.objects.all()
     }
+    return pools, sources
 
 
 def facts_of(source: Source, stages: dict[int, list[int]]) -> SourceFacts:

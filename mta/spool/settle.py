@@ -26,6 +26,7 @@ from mta.spool.held import Facts, Held
 from mta.spool.lanes import Note, is_postgresql
 from mta.spool.models import Attempt, Recipient
 from mta.spool.result import Context, Owned, Result, Settled, settled
+from mta.spool.tally import Tallied, by_campaign
 from mta.storage import bulk
 from mta.storage.fields import now_ms
 from mta.storage.statement import rows
@@ -51,6 +52,8 @@ class Summary:
     by_outcome: dict[str, int] = field(default_factory=dict)
     next_due_at: int | None = None
     dsns: int = 0
+    #: What the batch adds to the counts of the hour.
+    tallied: Tallied = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Round:
         #: Recipients that limits kept back; by settlement, with what limits them.
         self.limited: list[int] = []
         self.kept_back: list[list[Result]] = []
+        self.tallied: list[Tallied] = []
 
     def run(self) -> list[Summary]:
         tokens = claim.lock(sorted({one.context.token for one in self.settlements}))
@@ -164,6 +168,7 @@ class Round:
         self, taken: Sequence[Sequence[tuple[Result, Held]]], facts: Mapping[int, Facts]
     ) -> None:
         """Sort the results into deliveries and others, and sum them up."""
+        self.tallied = [by_campaign(few, facts) for few in taken]
         wanted = [r.recipient_id for few in taken for r, _ in few if not plain(r)]
         owned = held.owned(wanted)
         for one, few in zip(self.settlements, taken, strict=True):
@@ -206,10 +211,12 @@ class Round:
         ours = [one.context.lane_id for one in self.settlements]
         failure.store([message for few in reports for message in few], ours)
         notes: dict[int, Note] = {}
-        for one, few, group, dsns, back in zip(
-            self.settlements, taken, self.others, reports, self.kept_back, strict=True
-        ):
-            self.summaries.append(summary(len(few) - len(group), group, len(dsns), len(back)))
+        for one, few, group, dsns, back, told in zip(
+            self.settlements, taken, self.others, reports, self.kept_back, self.tallied,
+            strict=True,
+        ):  # fmt: skip
+            done = summary(len(few) - len(group), group, len(dsns), len(back))
+            self.summaries.append(replace(done, tallied=told))
             lane = one.context.lane_id
             if few:
                 notes[lane] = note_of(one.context, few, group, self.now, notes.get(lane))

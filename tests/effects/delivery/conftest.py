@@ -10,10 +10,13 @@ import pytest
 import redis
 
 from mta import wiring
+from mta.delivery import shaping
 from mta.limits.counters import Counters
 from mta.limits.egress import Limits
 from mta.limits.memory import Memory
 from mta.limits.nudge import Nudge
+from mta.limits.paths import Paths
+from mta.limits.tally import Tally
 from tests.effects.delivery.worker import Worker
 from tests.world.client import World
 
@@ -29,13 +32,23 @@ def limits(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Limits]:
         monkeypatch.setattr(wiring, "limits", lambda: mine)
         monkeypatch.setattr(wiring, "nudge", lambda: nudge)
         monkeypatch.setattr(wiring, "memory", lambda: memory)
+        paths, tally = Paths(client, prefix), Tally(client, f"{prefix}t:")
         monkeypatch.setattr(wiring, "counters", lambda: counters)
+        monkeypatch.setattr(wiring, "paths", lambda: paths)
+        monkeypatch.setattr(wiring, "tally", lambda: tally)
         yield mine
 
 
 @pytest.fixture
-def worker(limits: Limits, world: World, tmp_path: Path, db: None) -> Iterator[Worker]:
+def worker(
+    limits: Limits, world: World, tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Worker]:
     """A deliver worker of this test."""
+    # The rules are read here: the worker's own threads cannot see this test's transaction.
+    monkeypatch.setattr(shaping, "KEEP_SECONDS", float("inf"))
+    shaping._last.clear()
+    shaping.rules()
+    monkeypatch.setattr("mta.delivery.throttle_states.record", lambda *_, **__: None)
     made = Worker(tmp_path / "journal", world, limits, wiring.memory())
     yield made
     made.close()

@@ -214,7 +214,7 @@ def test_all_in_use(cast: Cast, worker: Worker, monkeypatch: pytest.MonkeyPatch)
     second = got(worker, where)
     worker.loop.run(second.quit())
     no_leases(worker)
-    assert refused(worker, where).text == "2 connections/min to the site are used up"
+    assert refused(worker, where).text == "the new connections of this minute are used up"
     no_leases(worker)
 
 

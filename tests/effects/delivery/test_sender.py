@@ -13,7 +13,7 @@ from mta.delivery import seal
 from mta.delivery.batch import Batch, Outcome, Path
 from mta.delivery.judge import judge
 from mta.delivery.path_limits import warmup_counter
-from mta.delivery.route import today
+from mta.delivery.ways import today
 from mta.limits.egress import Bucket, Counter
 from mta.mail import dkim
 from mta.mail.spec import Spec

@@ -11,8 +11,7 @@ import pytest
 from django.utils import timezone
 
 from mta import wiring
-from mta.delivery import route as module
-from mta.delivery import shaping
+from mta.delivery import shaping, ways
 from mta.delivery.batch import Batch
 from mta.delivery.route import route
 from mta.egress import sources
@@ -58,6 +57,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
     sources.forget()
     shaping._last.clear()
     monkeypatch.setattr(wiring, "limits", lambda: Used(0))
+    monkeypatch.setattr("mta.delivery.ways.throttled", lambda _: {})
 
 
 def batch(cast: Cast, *to: str) -> Batch:
@@ -156,7 +156,7 @@ def test_a_suspension_that_ended(cast: Cast) -> None:
 def warming(source: Source, per_day: int = 10) -> None:
     schedule = WarmupSchedule.objects.create(name=f"w{source.pk}")
     WarmupStage.objects.create(schedule=schedule, day=1, per_day=per_day)
-    source.warmup_schedule, source.warmup_started_on = schedule, module.today().date()
+    source.warmup_schedule, source.warmup_started_on = schedule, ways.today().date()
     source.save()
 
 

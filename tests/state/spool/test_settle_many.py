@@ -61,7 +61,7 @@ def test_batches_of_several_lanes(cast: Cast) -> None:
     assert desk.lane("x.test").last_reply == "250 2.0.0 ok"
     assert desk.lane("z.test").due_at == desk.row(z.recipient_ids[0]).next_attempt_at
     assert settle_many([settlement(cast, z, "z.test", "delivered")], random.Random(1)) == [
-        Summary(1, {"delivered": 1})
+        Summary(1, {"delivered": 1}, tallied={("", "delivered"): 1})
     ]
     assert not ClaimRow.objects.exists()
 
