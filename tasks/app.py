@@ -58,6 +58,7 @@ app.conf.update(
         "sweep": {"task": "upkeep.sweep", "schedule": 5.0, "options": {"expires": 30}},
         "rearm": {"task": "upkeep.rearm", "schedule": 600.0, "options": {"expires": 600}},
         "warm": {"task": "upkeep.warm", "schedule": 60.0, "options": {"expires": 120}},
+        "control": {"task": "upkeep.control", "schedule": 5.0, "options": {"expires": 30}},
         "forget": {"task": "upkeep.forget", "schedule": 10.0, "options": {"expires": 30}},
     },
     # Nothing to remember: a sweep more or less after a restart is harmless.

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.utils import timezone
 
+from mta.control import upkeep as orders
 from mta.delivery import warmup_days
 from mta.spool import claim, inject, retention, upkeep
 from mta.storage.transactions import let_go
@@ -70,6 +71,12 @@ def rearm() -> None:
         inject.ring()
 
     beside("rearm", work)
+
+
+@app.task(name="upkeep.control")
+def control() -> None:
+    """End suspensions whose time is over; finish what people ordered of mail in flight."""
+    beside("control", lambda: log.debug("orders: %d", orders.tick()))
 
 
 @app.task(name="upkeep.forget")

@@ -1,4 +1,4 @@
-"""Retention: finished mail and old events go, in transactions so small that delivery hardly waits.
+"""Retention: what is finished or old goes, in transactions so small that delivery hardly waits.
 
 Rule 1: a message goes when it was taken in, and last changed, longer ago than the setting says and
         every recipient is in a final state. What waits, is claimed or held stays, however old.
@@ -26,6 +26,8 @@ from mta.storage.statement import rows
 from mta.storage.transactions import write
 
 DAY_MS = 86_400_000
+#: Decisions are the audit of people and machine; they are kept for this long.
+DECISION_DAYS = 90
 #: Messages that one look passes over: behind many that are not finished it goes on next time.
 MESSAGES_A_LOOK = 200
 #: Key of PostgreSQL's lock that lets one process forget at a time; any number that nobody else has.
@@ -64,6 +66,8 @@ def forget(*, limit: int = 1000, seconds: float = 5.0, now: int | None = None) -
         before = at - config.event_retention_days * DAY_MS
         while time.monotonic() < ends and (deleted := events(before, limit)):
             count += deleted
+    while time.monotonic() < ends and (deleted := decisions(at - DECISION_DAYS * DAY_MS, limit)):
+        count += deleted
     return count
 
 
@@ -191,6 +195,19 @@ def events(before: int, limit: int) -> int:
         return 0
     condition, params = numbers("id", old)
     count = write(lambda: delete_from("events_event", condition, params), durable=False)
+    rest(begun)
+    return count
+
+
+def decisions(before: int, limit: int) -> int:
+    """Delete the oldest decisions, at most `limit`, that were made before `before` (ms)."""
+    begun = time.monotonic()
+    seen = rows("SELECT id, at FROM events_decision ORDER BY id LIMIT %s", [limit])
+    old = [row[0] for row in seen if row[1] < before]
+    if not old:
+        return 0
+    condition, params = numbers("id", old)
+    count = write(lambda: delete_from("events_decision", condition, params), durable=False)
     rest(begun)
     return count
 

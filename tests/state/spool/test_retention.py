@@ -11,11 +11,11 @@ import pytest
 from django.db import connection, transaction
 
 from mta import wiring
-from mta.events.models import Event
+from mta.events.models import Decision, Event
 from mta.mail.address import parse_address
 from mta.spool import claim, inject, retention
 from mta.spool.models import Attempt, Body, Message, Recipient
-from mta.storage.fields import now_ms
+from mta.storage.fields import from_ms, now_ms
 from tests.cast import Cast
 from tests.services.processes import wait_until
 from tests.state.spool import desk
@@ -205,3 +205,12 @@ def test_no_message_loses_its_body_to_a_meeting(cast: Cast, tmp_path: Path, firs
     (message,) = Message.objects.all()
     assert Body.objects.filter(pk=message.body_id).exists()
     assert len(Body.objects.all()) == 1
+
+
+def test_decisions_are_kept_for_their_days(db: None) -> None:
+    now = now_ms()
+    for age in (retention.DECISION_DAYS + 1, retention.DECISION_DAYS - 1):
+        at: Any = from_ms(now - age * retention.DAY_MS)
+        Decision.objects.create(at=at, actor="olga", kind="hold", reason=f"{age}")
+    assert retention.forget(limit=1) == 1
+    assert Decision.objects.get().reason == f"{retention.DECISION_DAYS - 1}"
