@@ -16,6 +16,7 @@ REMEMBERED = {
     "mta.egress.sources": "_last",
     "mta.delivery.shaping": "_last",
     "mta.delivery.routing_rules": "_last",
+    "mta.delivery.smart_hosts": "_last",
     "mta.delivery.seal": "_by_domain",
 }
 

@@ -26,6 +26,7 @@ from mta.limits.memory import Memory
 from mta.net.loop import LoopThread
 from mta.net.pool import ConnectionPool
 from mta.net.smtp import ConnectFailed, Connection, Target, Timeouts
+from mta.net.smtp_auth import Login
 
 T = TypeVar("T")
 #: RFC-less practice: opportunistic TLS that broke is not tried again for three days.
@@ -34,6 +35,10 @@ BROKEN_TLS_SECONDS = 3 * 86_400
 DEAD_SECONDS = 30.0
 MOST_DEAD = 10_000
 STOPS = "the worker stops"
+#: RFC 8314 7.3: the port of message submission with TLS from the first byte.
+IMPLICIT_TLS_PORT = 465
+#: Source, site and what went wrong; called in a thread.
+OnLoginRefused = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,15 @@ class Connector:
     def __init__(
         self, loop: LoopThread, limits: Limits, memory: Memory, *,
         port: int, tls_context: ssl.SSLContext | None, verified: ssl.SSLContext | None = None,
-        most: int = 4000, threads: int = 8,
+        most: int = 4000, threads: int = 8, on_login_refused: OnLoginRefused | None = None,
     ) -> None:  # fmt: skip
         self.loop, self.limits, self.memory = loop, limits, memory
         self.pool = ConnectionPool(on_closed=self.release, limit=most)
         self.lent: set[Connection] = set()
         self.port, self.tls_context, self.verified = port, tls_context, verified
+        #: By source id; who begins a run puts them here before it (mta.delivery.smart_hosts).
+        self.logins: dict[int, Login | None] = {}
+        self.on_login_refused = on_login_refused
         self.opening: set[asyncio.Task[Connection]] = set()
         self.quitting: set[asyncio.Task[None]] = set()
         self.closing = False
@@ -172,18 +180,23 @@ class Connector:
             if refused.stage != "starttls":
                 break
             await self.ask(self.memory.remember, f"broken-tls:{host}", BROKEN_TLS_SECONDS)
+        if refused.stage == "auth" and self.on_login_refused is not None:
+            why = str(refused.reply or refused.text)
+            await self.ask(self.on_login_refused, path.source_name, path.site, why)
         return self.refusal(host, address, refused)
 
     def target(self, path: Path, host: str, address: str, tls: str) -> Target:
         return Target(
             host=host,
             address=address,
-            port=self.port,
+            port=path.port or self.port,
             source_address=path.source_address,
             ehlo_name=path.ehlo_name,
             tls="required" if tls == "verified" else tls,
             tls_context=self.verified if tls == "verified" else self.tls_context,
             timeouts=Timeouts(*path.timeouts),
+            implicit_tls=path.port == IMPLICIT_TLS_PORT,
+            login=self.logins.get(path.source_id) if path.port else None,
         )
 
     def refusal(self, host: str, address: str, failed: ConnectFailed) -> Refusal:
@@ -193,6 +206,11 @@ class Connector:
             return Refusal("limit", STOPS, final=True)
         if reply is None and failed.stage == "connect":
             self.remember_dead(address)
+        if failed.stage == "auth":
+            # Nobody was asked about a recipient: the operator's trouble, and so temporary.
+            said = f": {reply}" if reply else ""
+            text = f"{host}: {failed.text}{said}"
+            return Refusal("connect", text, host=host, address=address, final=True)
         return Refusal(
             stage=failed.stage,
             text=reply.text if reply else failed.text,
@@ -211,7 +229,7 @@ class Connector:
 
     async def tls_modes(self, path: Path, host: str) -> AsyncIterator[str]:
         """TLS modes to try in turn."""
-        if path.tls != "opportunistic":
+        if path.tls != "opportunistic" or path.port == IMPLICIT_TLS_PORT:
             yield path.tls
             return
         if not await self.ask(self.memory.recall, f"broken-tls:{host}"):

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mta import wiring
+from mta.delivery import smart_hosts
 from mta.delivery.connect import Connector
 from mta.delivery.custody import Custody
 from mta.delivery.send import Sender
+from mta.egress.sources import SourceFacts
 from mta.net.dns import ResolveError, Resolver, Route
 from mta.net.loop import LoopThread
 from mta.net.tls import client_context
@@ -62,6 +64,26 @@ def route_to(domain: str) -> Route | ResolveError:
     try:
         here = network()
         return here.loop.run(here.resolver.route(domain))
+    except ResolveError as error:
+        return error
+
+
+def smart_route(source: SourceFacts) -> Route | ResolveError:
+    """The addresses of the smart host that the source is.
+
+    An error is temporary and no recipient's. The first look-up is waited for; then the resolver
+    keeps the answer for as long as the DNS says.
+    """
+    found = smart_hosts.smart_host(source.id)
+    if found is None:
+        return ResolveError(False, 451, "4.3.5", f"source {source.name} is no smart host now")
+    here = network()
+    try:
+        known = here.resolver.known_host(found.host)
+        if known is not None:
+            return known
+        let_go()
+        return here.loop.run(here.resolver.host_route(found.host))
     except ResolveError as error:
         return error
 
@@ -137,6 +159,7 @@ def open_sender(custody: Custody) -> Sender:
         verified=client_context(config.ca_file or None, verified=True),
         most=most,
         threads=min(config.deliver_threads, MOST_REDIS_THREADS),
+        on_login_refused=smart_hosts.login_refused,
     )
     custody.leases = connector.leases
     sender = Sender(connector, wiring.limits(), custody)

@@ -78,6 +78,41 @@ class Resolver:
             nameservers, timeout=timeout, cache_size=cache_size, clock=clock
         )
 
+    async def host_route(self, host: str) -> Route:
+        """The route to one host by its own addresses, without MX: a smart host's.
+
+        `host` is a name, an IP address, or an address literal. Raises ResolveError, whose trouble
+        is the operator's and never the recipient's: it is never permanent.
+        """
+        if (literal := _as_literal(host)) is not None:
+            return self._literal(literal)
+        name = host.lower().rstrip(".")
+        # No domain has a space: the keys of both kinds of route stay apart.
+        entry = await self._routes.get(f"host {name}", lambda: self._load_host(name))
+        return self._shuffled(entry.unwrap())
+
+    def known_host(self, host: str) -> Route | None:
+        """What `host_route` would answer at once, None when it had to ask; from any thread.
+
+        Raises ResolveError.
+        """
+        if (literal := _as_literal(host)) is not None:
+            return self._literal(literal)
+        entry = self._routes.peek(f"host {host.lower().rstrip('.')}")
+        return None if entry is None else self._shuffled(entry.unwrap())
+
+    async def _load_host(self, host: str) -> Entry[Route]:
+        failure = f"{host[:80]} is not a host name"
+        expires_at = self._clock() + FAILURE_TTL
+        if _is_name(host):
+            addresses, expires_at, failure = await self._addresses(host)
+            if addresses:
+                mx = MxHost(host, 0, addresses)
+                return Entry(Route(host, (mx,), expires_at), expires_at)
+            failure = f"DNS of {host}: {failure}" if failure else f"{host} has no address"
+            expires_at = min(expires_at, self._clock() + FAILURE_TTL)
+        return Entry(ResolveError(False, 451, "4.4.3", failure), expires_at)
+
     async def route(self, domain: str) -> Route:
         """The route to `domain` (A-labels, or an address literal). Raises ResolveError."""
         if domain.startswith("["):
@@ -194,6 +229,17 @@ class Resolver:
                 addresses += [value.to_text() for value in answer.values]
                 expires_at = min(expires_at, answer.expires_at)
         return tuple(addresses), expires_at, failure
+
+
+def _as_literal(host: str) -> str | None:
+    """The address literal of an IP address; None for a name."""
+    if host.startswith("["):
+        return host
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+    return f"[{'IPv6:' if version == 6 else ''}{host}]"
 
 
 def _permanent(code: int, enhanced: str, text: str) -> ResolveError:

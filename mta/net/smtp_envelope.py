@@ -65,6 +65,8 @@ class Offer:
 
     keywords: frozenset[str] = frozenset()
     size: int = 0
+    #: Mechanisms of AUTH, upper case (RFC 4954 3).
+    mechanisms: frozenset[str] = frozenset()
 
 
 class Envelope(NamedTuple):
@@ -84,12 +86,15 @@ def parse_offer(lines: Sequence[str]) -> Offer:
     """The Offer in the lines of an EHLO reply, the greeting line first (RFC 5321 4.1.1.1)."""
     keywords = set()
     size = 0
+    mechanisms: set[str] = set()
     for line in lines[1:]:
         keyword, _, value = line.partition(" ")
         keywords.add(keyword.upper())
+        if keyword.upper() == "AUTH":
+            mechanisms.update(value.upper().split())
         if keyword.upper() == "SIZE" and value.strip().isdecimal():
             size = int(value.strip()[:20])
-    return Offer(frozenset(keywords), size)
+    return Offer(frozenset(keywords), size, frozenset(mechanisms))
 
 
 def prepare(transaction: Transaction, offer: Offer) -> Envelope | Outcome:

@@ -1,7 +1,8 @@
-"""From a Target to a peer that waits for mail: connect, greeting, EHLO, STARTTLS, EHLO again.
+"""From a Target to a peer that waits for mail: connect, greeting, EHLO, STARTTLS, EHLO, AUTH.
 
 Rule 1: whatever goes wrong is a ConnectFailed that names its stage; stage "local" is our own fault.
 Rule 2: STARTTLS that fails in any way is stage "starttls": the peer may be reachable without it.
+Rule 3: a password is sent inside TLS or not at all (mta.net.smtp_auth).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 
 from mta.mail.reply import Reply, ReplyError, parse_reply
+from mta.net.smtp_auth import AuthFailed, Login, log_in
 from mta.net.smtp_envelope import Offer, Timeouts, parse_offer
 from mta.net.smtp_protocol import ConnectionBroken, PipelinedProtocol
 from mta.net.tls import client_context
@@ -38,10 +40,14 @@ class Target:
     #: None: encryption without verification
     tls_context: ssl.SSLContext | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    #: TLS from the first byte instead of STARTTLS (RFC 8314 3.3).
+    implicit_tls: bool = False
+    #: Of a smart host that wants one.
+    login: Login | None = None
 
 
 class ConnectFailed(Exception):
-    """No usable connection. `stage`: connect, ehlo, starttls, or local when the fault is here.
+    """No usable connection. `stage`: connect, ehlo, starttls, auth, or local: the fault is here.
 
     stage "starttls": the peer may still be reached with tls="none".
     """
@@ -62,12 +68,14 @@ async def open_peer(target: Target) -> tuple[PipelinedProtocol, Offer, str]:
     try:
         await _greeting(protocol, target)
         offer = await _hello(protocol, target, "ehlo")
-        tls = ""
-        if target.tls != "none":
+        tls = _tls_text(protocol) if target.implicit_tls else ""
+        if target.tls != "none" and not tls:
             tls = await _encrypt(protocol, target, offer)
-        if tls:
-            # A peer whose session dies behind the handshake has broken STARTTLS as well.
-            offer = await _hello(protocol, target, "starttls")
+            if tls:
+                # A peer whose session dies behind the handshake has broken STARTTLS as well.
+                offer = await _hello(protocol, target, "starttls")
+        if target.login is not None:
+            await _authenticate(protocol, target, target.login, offer, tls)
         return protocol, offer, tls
     except BaseException:
         protocol.fail("given up")
@@ -80,11 +88,18 @@ async def _connect(target: Target) -> PipelinedProtocol:
     try:
         async with asyncio.timeout(target.timeouts.connect):
             await loop.sock_connect(sock, (target.address, target.port))
-            _, protocol = await loop.create_connection(lambda: PipelinedProtocol(loop), sock=sock)
+            context = (target.tls_context or client_context()) if target.implicit_tls else None
+            _, protocol = await loop.create_connection(
+                lambda: PipelinedProtocol(loop), sock=sock, ssl=context,
+                server_hostname=_peer_name(target) if context else None,
+            )  # fmt: skip
     except TimeoutError:
         sock.close()
         text = f"no connection within {target.timeouts.connect:g} s"
         raise ConnectFailed("connect", None, text) from None
+    except ssl.SSLError as exc:
+        sock.close()
+        raise ConnectFailed("starttls", None, f"{type(exc).__name__}: {exc.reason}") from exc
     except OSError as exc:
         sock.close()
         # asyncio words it its own way and names the address again.
@@ -139,16 +154,32 @@ async def _encrypt(protocol: PipelinedProtocol, target: Target, offer: Offer) ->
         if target.tls == "required":
             raise ConnectFailed("starttls", None, "the peer does not offer STARTTLS")
         return ""
-    name = target.host.strip("[]").removeprefix("IPv6:").rstrip(".")
     context = target.tls_context or client_context()
     try:
-        await protocol.start_tls(context, name, target.timeouts.ehlo)
+        await protocol.start_tls(context, _peer_name(target), target.timeouts.ehlo)
     except ConnectionBroken as exc:
         raise ConnectFailed("starttls", exc.reply, exc.text) from exc
     # ValueError: a host name that the ssl module cannot encode.
     except (SMTPException, OSError, ValueError) as exc:
         raise ConnectFailed("starttls", _answered(exc), f"{type(exc).__name__}: {exc}") from exc
     return _tls_text(protocol)
+
+
+def _peer_name(target: Target) -> str:
+    """What the certificate is checked against."""
+    return target.host.strip("[]").removeprefix("IPv6:").rstrip(".")
+
+
+async def _authenticate(
+    protocol: PipelinedProtocol, target: Target, login: Login, offer: Offer, tls: str
+) -> None:
+    """Log in. Whatever goes wrong is stage "auth"."""
+    try:
+        await log_in(protocol, login, offer, bool(tls), target.timeouts.ehlo)
+    except AuthFailed as exc:
+        raise ConnectFailed("auth", exc.reply, exc.text) from None
+    except ConnectionBroken as exc:
+        raise ConnectFailed("auth", exc.reply, exc.text) from exc
 
 
 def _answered(exc: Exception) -> Reply | None:

@@ -322,3 +322,57 @@ def test_address_literals_need_no_look_up(run):
         assert six.hosts[0].addresses == ("2001:db8::1",)
 
     run(scenario)
+
+
+async def host_error(resolver: Resolver, host: str) -> ResolveError:
+    with pytest.raises(ResolveError) as failure:
+        await resolver.host_route(host)
+    return failure.value
+
+
+def test_a_host_is_found_by_its_own_addresses_without_mx(run):
+    async def scenario():
+        records = {
+            "relay.test MX": ["10 mx.test."],
+            "relay.test A": ["192.0.2.1"],
+            "relay.test AAAA": ["2001:db8::1"],
+        }
+        async with Names(records) as names:
+            asking = resolver(names)
+            assert asking.known_host("relay.test") is None
+            route = await asking.host_route("Relay.TEST.")
+            assert route.hosts == (MxHost("relay.test", 0, ("192.0.2.1", "2001:db8::1")),)
+            assert asking.known_host("relay.test") == route
+            assert asking.known("relay.test") is None
+            assert names.asked["relay.test MX"] == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "[192.0.2.7]"])
+def test_a_host_may_be_an_address(run, host):
+    async def scenario():
+        asking = resolver()
+        route = await asking.host_route(host)
+        assert route.hosts == (MxHost("[192.0.2.7]", 0, ("192.0.2.7",)),)
+        assert asking.known_host(host) is not None
+        assert (await asking.host_route("2001:db8::7")).hosts[0].addresses == ("2001:db8::7",)
+
+    run(scenario)
+
+
+def test_what_is_wrong_with_a_host_is_never_permanent(run):
+    async def scenario():
+        async with Names({"empty.test TXT": ["x"]}, failing={"bad.test": dns.rcode.SERVFAIL}) as n:
+            asking = resolver(n)
+            for host, said in [
+                ("empty.test", "empty.test has no address"),
+                ("none.test", "none.test has no address"),
+                ("bad.test", "DNS of bad.test: "),
+                ("a..b", "a..b is not a host name"),
+            ]:
+                error = await host_error(asking, host)
+                assert (error.permanent, error.code) == (False, 451)
+                assert error.text.startswith(said), error.text
+
+    run(scenario)
