@@ -1,33 +1,38 @@
 """How mail of a tenant to an address would go: site, limits with their rules, sources, and when.
 
-Nothing is sent. The rate is asked for one token, which is given back at once.
+Nothing is sent or taken. When the next message may go is asked of the code that delivery asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 
+from dashboard.explain_next import LaneTold, Next, Stop, next_message
 from dashboard.explain_sources import SourceTold, sources_told
 from mta.control.refusal import Refused
+from mta.delivery.batch import Batch
 from mta.delivery.network import route_to
-from mta.delivery.shaping import rules
+from mta.delivery.shaping import limits_of_path
+from mta.delivery.ways import Plan
 from mta.egress.models import Suspension
-from mta.egress.sources import read_pools
+from mta.egress.sources import snapshot
 from mta.mail.address import Address, AddressError, parse_address
 from mta.net.dns import ResolveError, Route
-from mta.policy.shaping import VALUES, Explained, limits_for
+from mta.policy.shaping import VALUES, Explained
 from mta.policy.site import site_name
 from mta.spool.models import Lane
+from mta.storage.fields import now_ms
 from mta.suppression.lookup import normalise
 from mta.suppression.models import Suppression
-from mta.tenants.models import Stream, Tenant
+from mta.tenants.models import Stream, StreamKind, Tenant
 from mta.tenants.senders import StreamUnknown, stream_for
 
+#: Lane.priority in words.
+URGENCY = {0: "transactional", 1: "bulk to engaged recipients", 2: "bulk"}
 Finder = Callable[[str], Route | ResolveError]
 
 
@@ -45,24 +50,9 @@ class LimitTold:
     name: str
     value: int | float | str
     rule: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """A person's word or a list entry that keeps this mail back."""
-
-    kind: str
-    key: str
-    reason: str
-    ends_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """When the next message may go, and why not before; `at` is empty when nobody knows."""
-
-    at: datetime | None
-    reason: str
+    #: What holds across all sites of the provider together, and the rule that set it.
+    across: int | float | None = None
+    across_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +72,7 @@ class PathTold:
     sources: tuple[SourceTold, ...]
     suspensions: tuple[Stop, ...]
     suppressions: tuple[Stop, ...]
+    lanes: tuple[LaneTold, ...]
     next: Next
 
 
@@ -95,14 +86,20 @@ def explain_path(
     except StreamUnknown as error:
         raise Refused("--stream", str(error)) from None
     found = find(to.domain)
-    names = [] if isinstance(found, ResolveError) else [host.name for host in found.hosts]
+    names = () if isinstance(found, ResolveError) else tuple(host.name for host in found.hosts)
     site = site_name(names) if names else ""
-    explained = limits_for(rules(), site=site, mx_hosts=names)
-    pools = read_pools()
-    sources = sources_told(pools, chosen.pool_id, site, names) if names else ()
+    explained = limits_of_path(site, names)
+    egress = snapshot()
+    pool = egress.pools[chosen.pool_id]
+    way: Plan | ResolveError
+    if isinstance(found, ResolveError):
+        way = found
+    else:
+        way = Plan(one_message(chosen, to), [0], site, explained.provider, found, pool)
+    sources = sources_told(way, egress) if isinstance(way, Plan) else ()
     stops = suspensions_of(owner.name, {to.domain, site, explained.provider}, sources)
     unwanted = suppressions_of(owner.pk, chosen.pk, str(to))
-    lane = Lane.objects.filter(stream=chosen, domain=to.domain).first()
+    lanes = lanes_told(chosen, to.domain)
     return PathTold(
         tenant=owner.name,
         stream=chosen.name,
@@ -113,12 +110,21 @@ def explain_path(
         dns_error=str(found) if isinstance(found, ResolveError) else "",
         mx=() if isinstance(found, ResolveError) else hosts_told(found),
         limits=limits_told(explained) if names else (),
-        pool=pools[chosen.pool_id].name,
+        pool=pool.name,
         sources=sources,
         suspensions=stops,
         suppressions=unwanted,
-        next=next_message(found, stops, unwanted, sources, lane),
+        lanes=lanes,
+        next=next_message(way, egress, (stops, unwanted), sources, lanes),
     )
+
+
+def one_message(stream: Stream, to: Address) -> Batch:
+    """One recipient that does not exist."""
+    return Batch(
+        token=0, lane_id=0, tenant_id=stream.tenant_id, stream_id=stream.pk, domain=to.domain,
+        recipient_ids=(0,), claimed_at=now_ms(), urgent=stream.kind == StreamKind.TRANSACTIONAL,
+    )  # fmt: skip
 
 
 def tenant_named(name: str) -> Tenant:
@@ -141,7 +147,26 @@ def hosts_told(found: Route) -> tuple[HostTold, ...]:
 
 def limits_told(explained: Explained) -> tuple[LimitTold, ...]:
     return tuple(
-        LimitTold(name, getattr(explained.limits, name), explained.origin[name]) for name in VALUES
+        LimitTold(
+            name, getattr(explained.limits, name), explained.origin[name],
+            *explained.across.get(name, (None, "")),
+        )
+        for name in VALUES
+    )  # fmt: skip
+
+
+def lanes_told(stream: Stream, domain: str) -> tuple[LaneTold, ...]:
+    """The lanes in which something waits, the first to go first."""
+    now = timezone.now()
+    rows = Lane.objects.filter(stream=stream, domain=domain, due_at__isnull=False)
+    return tuple(
+        LaneTold(
+            URGENCY.get(row.priority, "bulk"),
+            row.due_at,
+            row.wait_until if row.wait_until > now else None,
+            row.hold_reason,
+        )
+        for row in rows.order_by("priority", "due_at")
     )
 
 
@@ -151,6 +176,7 @@ def suspensions_of(tenant: str, sites: set[str], sources: Sequence[SourceTold]) 
         Q(ends_at__isnull=True) | Q(ends_at__gt=timezone.now()),
         Q(scope="tenant", key=tenant)
         | Q(scope="site", key__in=sites - {""})
+        | Q(scope="provider", key__in=sites - {""})
         | Q(scope="source", key__in=[source.name for source in sources]),
     )
     return tuple(Stop(row.scope, row.key, row.reason, row.ends_at) for row in rows)
@@ -172,46 +198,3 @@ def whose(stream: Stream | None, tenant: Tenant | None) -> str:
     if stream is not None:
         return f"stream {stream.name}"
     return f"tenant {tenant.name}" if tenant is not None else "all tenants"
-
-
-def next_message(
-    found: Route | ResolveError,
-    stops: Sequence[Stop],
-    unwanted: Sequence[Stop],
-    sources: Sequence[SourceTold],
-    lane: Lane | None,
-) -> Next:
-    """The first thing that keeps the next message back, in the order in which delivery asks."""
-    now = timezone.now()
-    if unwanted:
-        return Next(None, f"never: the address is suppressed for {unwanted[0].key}")
-    for stop in stops:
-        if stop.kind in {"tenant", "site"}:
-            until = "until it ends" if stop.ends_at else "until somebody resumes it"
-            return Next(stop.ends_at, f"{stop.kind} {stop.key} is suspended {until}")
-    if isinstance(found, ResolveError):
-        what = "bounces" if found.permanent else "is tried again later"
-        return Next(None if found.permanent else now, f"mail {what}: {found}")
-    able = [source for source in sources if source.status == "active" and not source.suspended]
-    if not able:
-        return Next(None, "no source of the pool may send: resume one, or add one to the pool")
-    return next_from([source for source in able if source.remaining != 0], now, lane)
-
-
-def next_from(free: Sequence[SourceTold], now: datetime, lane: Lane | None) -> Next:
-    """What rates, connections and the queue say; `free` have room under their warmup cap."""
-    if not free:
-        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Next(midnight + timedelta(days=1), "the warmup caps of today are used up")
-    known = [source for source in free if source.retry_in is not None]
-    if not known:
-        return Next(None, "Redis does not answer: rates and connections are not known")
-    best = min(known, key=lambda source: source.retry_in or 0.0)
-    if best.retry_in:
-        at = now + timedelta(seconds=best.retry_in)
-        return Next(at, f"the rate of {best.messages_per_second:g} a second is used up")
-    if all((source.connections_used or 0) >= source.connections for source in known):
-        return Next(now, "all connections to the site are in use: when one is free")
-    if lane is not None and lane.hold_reason and lane.due_at and lane.due_at > now:
-        return Next(lane.due_at, f"the queue was put off: {lane.hold_reason}")
-    return Next(now, "nothing keeps it back")

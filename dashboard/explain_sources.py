@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,17 +9,16 @@ import redis
 
 from dashboard.explain_use import UseTold, Whose, uses_told
 from mta import wiring
-from mta.delivery.batch import Batch
-from mta.delivery.path_limits import PathLimits, path_limits
-from mta.delivery.route import MOST_OVERFLOWS, today
+from mta.delivery.choose import Way, rooms
+from mta.delivery.path_limits import PathLimits
 from mta.delivery.shaping import limits_of_path
 from mta.delivery.throttle import throttled
-from mta.egress.sources import PoolFacts, SourceFacts, read_suspensions
-from mta.egress.warmup import Allowance, allowance
+from mta.delivery.ways import MOST_OVERFLOWS, Plan, start_of, today, way_of
+from mta.egress.sources import Snapshot, SourceFacts, read_suspensions
+from mta.egress.warmup import allowance
 from mta.limits.egress import Room
-from mta.policy.shaping import Explained
 from mta.policy.throttled import Throttled
-from mta.spool.streams import StreamFacts
+from mta.spool.streams import stream_facts
 from mta.storage.fields import from_ms, now_ms
 
 
@@ -50,6 +48,8 @@ class SourceTold:
     weight: int
     status: str
     suspended: bool
+    #: The site of the address, or the smart host that the source leads to.
+    site: str
     #: Stage of the warmup, 1 is the first; None when warm.
     warmup_stage: int | None
     warmup_status: str
@@ -67,50 +67,30 @@ class SourceTold:
     own_limits: dict[str, tuple[int | float | str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The path that is asked about, but for its source."""
-
-    stream: StreamFacts
-    domain: str
-    site: str
-    provider: str
-    hosts: tuple[str, ...]
-
-    def batch(self) -> Batch:
-        """One recipient that does not exist."""
-        return Batch(
-            token=0, lane_id=0, tenant_id=self.stream.tenant_id, stream_id=self.stream.id,
-            domain=self.domain, recipient_ids=(0,), claimed_at=now_ms(),
-        )  # fmt: skip
-
-
-def sources_told(
-    pools: Mapping[int, PoolFacts], pool_id: int, asked: Asked
-) -> tuple[SourceTold, ...]:
-    """Sources of the pool, then of the pools that it overflows into."""
+def sources_told(plan: Plan, egress: Snapshot) -> tuple[SourceTold, ...]:
+    """Sources of the plan's pool, then of the pools that it overflows into."""
     suspended = {key for scope, key in read_suspensions() if scope == "source"}
-    pool = pools.get(pool_id)
+    pool = plan.pool
     found: list[SourceTold] = []
     for _ in range(MOST_OVERFLOWS):
         if pool is None:
             break
         found += [
-            source_told(pool.name, source, weight, asked, source.name in suspended)
+            source_told(pool.name, plan, source, weight, source.name in suspended)
             for source, weight in pool.members
         ]
-        pool = pools.get(pool.overflow_id or 0)
+        pool = egress.pools.get(pool.overflow_id or 0)
     return tuple(found)
 
 
 def source_told(
-    pool: str, source: SourceFacts, weight: int, asked: Asked, suspended: bool
+    pool: str, plan: Plan, source: SourceFacts, weight: int, suspended: bool
 ) -> SourceTold:
-    common = limits_of_path(asked.site, asked.hosts)
-    own = limits_of_path(asked.site, asked.hosts, source.name)
-    warmup = allowance(source, asked.provider or asked.site, today().date())
-    held, limits, room, uses = used_now(source, asked, own, warmup)
-    used = used_today(limits) if warmup and room else None
+    way, room, uses = used_now(plan, source, weight)
+    common = limits_of_path(way.site, [host.name for host in way.found.hosts])
+    reach = way.explained.provider or way.site
+    warmup = allowance(source, reach, today().date())
+    used = used_today(way.limits) if warmup and room else None
     return SourceTold(
         pool=pool,
         name=source.name,
@@ -119,50 +99,48 @@ def source_told(
         weight=weight,
         status=source.status,
         suspended=suspended,
+        site=way.site,
         warmup_stage=warmup.stage if warmup else None,
         warmup_status=warmup.status if warmup else "warm",
         cap=warmup.cap if warmup else None,
         used=used,
         remaining=None if warmup is None or used is None else max(0, warmup.cap - used),
-        throttle=throttle_told(held),
+        throttle=throttle_told(way.throttled),
         free=room.free if room else None,
         retry_in=room.retry_in if room else None,
         uses=uses,
         own_limits={
-            name: (getattr(own.limits, name), rule)
-            for name, rule in own.origin.items()
+            name: (getattr(way.explained.limits, name), rule)
+            for name, rule in way.explained.origin.items()
             if rule != common.origin[name]
         },
     )
 
 
 def used_now(
-    source: SourceFacts, asked: Asked, own: Explained, warmup: Allowance | None
-) -> tuple[Throttled | None, PathLimits, Room | None, tuple[UseTold, ...]]:
-    """What replies have done, all limits, and what they have room for; None without Redis."""
-    path = (source.name, asked.site, asked.provider)
-    batch, stream, now = asked.batch(), asked.stream, today()
+    plan: Plan, source: SourceFacts, weight: int
+) -> tuple[Way, Room | None, tuple[UseTold, ...]]:
+    """The way from the source, and what its limits have room for; None without Redis."""
+    start = start_of(plan, source)
+    _, site, provider = start
     try:
-        held = throttled([path]).get(path)
-        limits = path_limits(batch, stream, source, asked.site, own, warmup, held, now)
-        (room,) = wiring.limits().room([(limits.buckets, limits.counters)])
-        return held, limits, room, uses_told(limits, own, whose(source, asked, warmup, held))
+        slowed = throttled([(source.name, site, provider)])
+        way = way_of(plan, source, weight, start, slowed)
+        (room,) = rooms([way])
+        return way, room, uses_told(way.limits, way.explained, whose(plan, way))
     except redis.RedisError:
-        limits = path_limits(batch, stream, source, asked.site, own, warmup, None, now)
-        return None, limits, None, ()
+        return way_of(plan, source, weight, start, {}), None, ()
 
 
-def whose(
-    source: SourceFacts, asked: Asked, warmup: Allowance | None, held: Throttled | None
-) -> Whose:
+def whose(plan: Plan, way: Way) -> Whose:
+    stream = stream_facts(plan.batch.stream_id)
     return Whose(
-        source=source.name,
-        site=asked.site,
-        provider=asked.provider,
-        stream=asked.stream.name,
-        tenant=asked.stream.tenant_name,
-        warmup=f"warmup stage {warmup.stage}" if warmup else "",
-        throttle=f"replies: {held.reason}" if held else "",
+        source=way.source.name,
+        site=way.site,
+        provider=way.explained.provider,
+        stream=stream.name,
+        tenant=stream.tenant_name,
+        throttle=f"replies: {way.throttled.reason}" if way.throttled else "",
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from dashboard.display import ago
-from dashboard.explain_path import PathTold, Stop, explain_path
+from dashboard.explain_next import Stop
+from dashboard.explain_path import PathTold, explain_path
 from dashboard.explain_sources import SourceTold
+from dashboard.explain_use import UseTold
 from mta.control.refusal import Refused
 from mta.management.output import as_json, printable, table
 
@@ -41,46 +43,67 @@ def as_lines(found: PathTold) -> Iterator[str]:
         for host in found.mx:
             yield f"MX        {host.preference:>5} {host.host} {' '.join(host.addresses)}"
         yield ""
-        yield table(
-            ("limit", "value", "rule"), [(one.name, one.value, one.rule) for one in found.limits]
-        )
+        yield table(("limit", "value", "rule"), list(limit_cells(found)))
     yield ""
     yield f"pool {found.pool}"
     if found.sources:
-        titles = ("source", "pool", "address", "weight", "status", "warmup", "connections", "rate")
+        titles = ("source", "pool", "address", "weight", "status", "warmup", "may go now")
         yield table(titles, [source_cells(source) for source in found.sources])
     for source in found.sources:
-        for name, (value, rule) in source.own_limits.items():
-            yield f"  {source.name}: {name} {value} by rule {rule}"
+        yield from source_lines(source)
     yield ""
     for stop in found.suspensions:
         yield f"suspended   {stop.kind} {stop.key}{told(stop)}"
     for stop in found.suppressions:
         yield f"suppressed  for {stop.key}: {stop.kind}{told(stop)}"
+    for lane in found.lanes:
+        until = f"waits, {ago(lane.wait_until)}: " if lane.wait_until else "goes on: "
+        yield f"lane        {lane.urgency}: {until}{printable(lane.reason) or 'nothing holds it'}"
     when = ago(found.next.at) if found.next.at else "nobody knows when"
     yield f"next message: {when}: {printable(found.next.reason)}"
+
+
+def limit_cells(found: PathTold) -> Iterator[tuple[str, Any, str]]:
+    """Each value; what holds for all sites of the provider together has a line of its own."""
+    for one in found.limits:
+        if one.across is None or one.across_rule != one.rule:
+            yield one.name, one.value, one.rule
+        if one.across is not None:
+            yield f"{one.name}, all of {found.provider}", one.across, one.across_rule
 
 
 def source_cells(one: SourceTold) -> tuple[Any, ...]:
     warmup = "warm"
     if one.cap is not None:
         used = "?" if one.used is None else f"{one.used:,}"
-        warmup = f"day {one.warmup_day}: {used} of {one.cap:,} used"
-    held = "?" if one.connections_used is None else one.connections_used
-    rate = (
-        "?" if one.retry_in is None else "free" if not one.retry_in else f"in {one.retry_in:.1f} s"
-    )
+        warmup = f"stage {one.warmup_stage}: {used} of {one.cap:,} used"
+    free = "any number" if one.free is None else f"{one.free:,}"
+    now = "?" if one.retry_in is None else f"in {one.retry_in:.1f} s" if one.retry_in else free
     status = "suspended" if one.suspended and one.status == "active" else one.status
-    return (
-        one.name,
-        one.pool,
-        one.address or "any",
-        one.weight,
-        status,
-        warmup,
-        f"{held} of {one.connections}",
-        rate,
-    )
+    return one.name, one.pool, one.address or "any", one.weight, status, warmup, now
+
+
+def source_lines(one: SourceTold) -> Iterator[str]:
+    """What is special about a source, and how much of each limit is left."""
+    for name, (value, rule) in one.own_limits.items():
+        yield f"  {one.name}: {name} {value} by rule {rule}"
+    if one.throttle is not None:
+        until = f"until {ago(one.throttle.until)}" if one.throttle.until else "for a while"
+        yield f"  {one.name}: throttled {until}: {printable(one.throttle.reason)}"
+    if one.uses:
+        yield ""
+        yield table(
+            ("limit", "of", "most", "free now", "rule"),
+            [(use.what, use.of, most(use), free(use), use.rule) for use in one.uses],
+        )
+
+
+def most(use: UseTold) -> str:
+    return f"{use.most:,g}" + (f", burst {use.burst:,}" if use.burst is not None else "")
+
+
+def free(use: UseTold) -> str:
+    return f"in {use.retry_in:.1f} s" if use.retry_in else f"{use.free:,}"
 
 
 def told(stop: Stop) -> str:
