@@ -30,6 +30,8 @@ class Warming:
     spread_hours: float = 0.0
     #: A person keeps it at its stage.
     held: bool = False
+    #: Days until its first day; nothing goes before.
+    begins_in: int = 0
     #: Part of a stage that must be sent for the next one.
     share: float = 0.9
 
@@ -84,7 +86,7 @@ def ending(queue: Queue, to_midnight: float, *, rising: bool) -> Ending:
     capped = False
     for number in range(MOST_DAYS):
         days = [
-            today(source, stage, first=number == 0)
+            today(source, stage, number)
             for source, stage in zip(queue.sources, stages, strict=True)
         ]
         can = sum(day.sent(length) for day in days)
@@ -99,21 +101,23 @@ def ending(queue: Queue, to_midnight: float, *, rising: bool) -> Ending:
     return Ending(None, "warmup" if capped else queue.sources[0].limited_by)
 
 
-def today(source: SourceRate, stage: int, *, first: bool) -> Day:
-    """The source's day at a stage; beyond the last stage there is no cap."""
+def today(source: SourceRate, stage: int, number: int) -> Day:
+    """The source's day `number` (0 is today) at a stage; beyond the last there is no cap."""
     plan = source.warming
     if plan is None or stage > len(plan.stages):
         return Day(source.per_second, math.inf)
+    if number < plan.begins_in:
+        return Day(source.per_second, 0.0)
     cap = stage_cap(plan.stages, stage)
     per_second, _ = spread(cap, plan.spread_hours)
     rate = min(source.per_second, per_second or source.per_second)
-    return Day(rate, max(0.0, cap - plan.used_today) if first else float(cap))
+    return Day(rate, float(cap) if number else max(0.0, float(cap - plan.used_today)))
 
 
 def raised(source: SourceRate, stage: int, sent: float, number: int) -> int:
     """The stage after day `number` (0 is today), when all that was sent was delivered."""
     plan = source.warming
-    if plan is None or plan.held or stage > len(plan.stages):
+    if plan is None or plan.held or number < plan.begins_in or stage > len(plan.stages):
         return stage
     done = sent + (0 if number else plan.used_today)
     return stage + (done >= plan.share * stage_cap(plan.stages, stage))

@@ -62,6 +62,12 @@ def test_a_stage_that_a_person_holds_does_not_rise() -> None:
     assert seconds(queue) == seconds(queue, rising=False)
 
 
+def test_before_its_first_day_nothing_goes() -> None:
+    queue = Queue(60, (cold(begins_in=2),))
+    assert seconds(queue) == pytest.approx(10 * HOUR + 2 * DAY + 1, abs=0.1)
+    assert seconds(queue, rising=False) == pytest.approx(10 * HOUR + 2 * DAY + 1, abs=0.1)
+
+
 def test_after_the_last_stage_only_the_rate_is_left() -> None:
     queue = Queue(10_000, (cold(stage=3),))
     assert seconds(queue) == pytest.approx(10 * HOUR + 980, abs=0.1)
