@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from dashboard import display
+from dashboard import display, roles
 from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
-from dashboard.forms.tenants import CredentialForm, PersonForm
+from dashboard.forms.tenants import CredentialForm, OperatorCredentialForm, PersonForm
 from dashboard.forms.words import RowForm
 from dashboard.secrets_shown import show_once
 from mta.tenants.credentials import create_api_key, create_smtp_credential
@@ -129,6 +129,13 @@ class ApiKeyAdmin(CredentialAdmin):
         ),
         ("Validity", {"fields": ["expires_at", "revoked_at"]}),
     ]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
+        if roles.is_operator(request.user):
+            kw["form"] = OperatorCredentialForm
+        return super().get_form(request, obj, change, **kw)
 
     @admin.display(description="Key", ordering="prefix")
     def prefix_shown(self, row: ApiKey) -> str:

@@ -9,7 +9,7 @@ from django import forms
 from dashboard.forms.words import RowForm, WordsField, domain_of
 from mta.egress.models import Pool
 from mta.policy.retry import parse_schedule
-from mta.tenants.credentials import ALL_SCOPES
+from mta.tenants.credentials import ALL_SCOPES, OPERATE
 from mta.tenants.models import DkimKey, Role, SendingDomain, Stream, Tenant, User
 
 
@@ -20,6 +20,17 @@ class CredentialForm(RowForm):
         ALL_SCOPES,
         initial=list(ALL_SCOPES),
         help_text="send: hand in mail. read: look at messages and events. manage: change settings.",
+    )
+
+
+class OperatorCredentialForm(CredentialForm):
+    """An API key as operators make it: it may reach beyond its tenant."""
+
+    scopes = WordsField(
+        (*ALL_SCOPES, OPERATE),
+        initial=list(ALL_SCOPES),
+        help_text="send: hand in mail. read: look at messages and events. manage: change settings, "
+        "cancel and move own mail. operate: suspend and drain, whoever's mail it is.",
     )
 
 

@@ -36,7 +36,7 @@ FIXES = {
     "unavailable": "Nothing was stored: send it again after Retry-After seconds.",
 }
 #: Stand for ids in examples.
-IDS = {"domain": "shop.example"}
+IDS = {"domain": "shop.example", "campaign": "spring", "source": "out-1"}
 
 
 @dataclass(frozen=True, slots=True)

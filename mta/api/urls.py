@@ -4,7 +4,18 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from mta.api import problems
-from mta.api.views import domains, egress, messages, pages, reading, suppressions, webhooks
+from mta.api.views import (
+    campaign_control,
+    campaigns,
+    control,
+    domains,
+    egress,
+    messages,
+    pages,
+    reading,
+    suppressions,
+    webhooks,
+)
 
 urlpatterns = [
     path("api/docs", pages.docs),
@@ -24,6 +35,15 @@ urlpatterns = [
     path("api/v1/webhooks/<str:webhook_id>", webhooks.WebhookDetail.as_view()),
     path("api/v1/pools", egress.Pools.as_view()),
     path("api/v1/queues", egress.Queues.as_view()),
+    path("api/v1/campaigns/<path:campaign>/cancel", campaign_control.CancelCampaign.as_view()),
+    path("api/v1/campaigns/<path:campaign>/suspend", campaign_control.SuspendCampaign.as_view()),
+    path("api/v1/campaigns/<path:campaign>/resume", campaign_control.ResumeCampaign.as_view()),
+    path("api/v1/move", control.Move.as_view()),
+    path("api/v1/suspensions", control.Suspensions.as_view()),
+    path("api/v1/suspensions/<str:suspension_id>", control.SuspensionDetail.as_view()),
+    path("api/v1/sources/<str:source>/drain", control.Drain.as_view()),
+    path("api/v1/sources/<str:source>/undrain", control.Undrain.as_view()),
+    path("api/v1/campaigns/<path:campaign>/forecast", campaigns.CampaignForecast.as_view()),
 ]
 
 handler400 = problems.handle_400

@@ -21,6 +21,7 @@ from mta.control.draining import free_pools
 from mta.control.names import Named, find, keys_like
 from mta.control.reach import reach
 from mta.control.refusal import Refused
+from mta.control.selection import Selection
 from mta.egress.models import Source, SourceStatus, Suspension, SuspensionScope
 from mta.egress.sources import forget
 from mta.events import decisions
@@ -187,7 +188,13 @@ def free_lanes(row: Suspension) -> int:
 
 def release_held(key: str, *, by: str) -> int:
     """Release what the campaign's suspension held, and nothing that was held otherwise."""
-    chosen = campaigns.only_said(reach(Named(SuspensionScope.CAMPAIGN.value, key)), words(key))
+    chosen = held_by(key)
     if not chosen.rows(changes.TAKES["release"]).exists():
         return 0
     return changes.release(chosen, by=by, reason=f"{words(key)} no longer").changed
+
+
+def held_by(key: str) -> Selection:
+    """Recipients whose last word is that their campaign is suspended."""
+    chosen = reach(Named(SuspensionScope.CAMPAIGN.value, key))
+    return campaigns.only_said(chosen, words(key))

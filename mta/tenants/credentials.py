@@ -18,6 +18,8 @@ from django.utils import timezone
 from mta.tenants.models import ApiKey, Credential, SmtpCredential, Tenant, TenantStatus
 
 ALL_SCOPES = ("send", "read", "manage")
+#: Reaches beyond the key's tenant: suspend anything, drain sources. Only operators give it.
+OPERATE = "operate"
 #: last_used_at is written at most once in this time, so that a busy key costs no write a request.
 USED_EVERY = timedelta(minutes=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -69,6 +69,12 @@ def pool_dict(pool: Pool, tenant_id: int) -> dict[str, Any]:
     }
 
 
+def pools_of(tenant_id: int) -> QuerySet[Pool]:
+    """The tenant's pools, and the shared ones that a stream of it leaves through."""
+    mine = Q(tenant_id=tenant_id) | Q(tenant__isnull=True, streams__tenant_id=tenant_id)
+    return Pool.objects.filter(mine).distinct()
+
+
 class Pools(TenantView):
     """Pools that the tenant's streams can leave through."""
 
@@ -83,8 +89,7 @@ class Pools(TenantView):
         query = request.query_params
         cursor.known_parameters(query, "after", "limit")
         size, tenant_id = cursor.limit(query), caller_of(request).tenant_id
-        mine = Q(tenant_id=tenant_id) | Q(tenant__isnull=True, streams__tenant_id=tenant_id)
-        rows = Pool.objects.filter(mine, pk__gt=cursor.after(query)).distinct().order_by("pk")
+        rows = pools_of(tenant_id).filter(pk__gt=cursor.after(query)).order_by("pk")
         rows = rows.select_related("overflow").prefetch_related("members__source", "streams")
         return Response(
             cursor.page(

@@ -32,7 +32,7 @@ def operations() -> dict[str, str]:
         if not isinstance(pattern, URLPattern) or not str(pattern.pattern).startswith("api/v1/"):
             continue
         view = pattern.callback.view_class  # type: ignore[attr-defined]  # as_view() sets it
-        path = re.sub(r"<str:(\w+)>", r"{\1}", f"/{pattern.pattern}")
+        path = re.sub(r"<(?:str|path):(\w+)>", r"{\1}", f"/{pattern.pattern}")
         for method in METHODS:
             if hasattr(view, method):
                 verb = method.upper()
