@@ -3,7 +3,7 @@
 from django.urls import path
 
 from dashboard import health, metrics
-from dashboard.pages import front, messages, queues, search
+from dashboard.pages import front, messages, queues, routing, search, throttles
 
 app_name = "dashboard"
 
@@ -13,6 +13,8 @@ urlpatterns = [
     path("search/", search.search, name="search"),
     path("queues/", queues.queues, name="queues"),
     path("queues/<str:domain>/", queues.queue, name="queue"),
+    path("routing/", routing.routing, name="routing"),
+    path("throttles/", throttles.throttles, name="throttles"),
     path("messages/<str:name>/", messages.message, name="message"),
     path("recipients/<str:name>/", messages.recipient, name="recipient"),
     path("metrics", metrics.metrics, name="metrics"),

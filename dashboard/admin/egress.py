@@ -23,6 +23,7 @@ from mta.egress.models import (
     Pool,
     PoolMember,
     Source,
+    SourceKind,
 )
 
 
@@ -104,16 +105,26 @@ class MembershipInline(RowInline):
 @admin.register(Source)
 class SourceAdmin(Row):
     form = SourceForm
-    list_display = ["name", "address", "ehlo", "status_label", "warmup", "pools_count"]
-    list_filter = [("status", ChoicesDropdownFilter), ("warmup_schedule", SeenFilter)]
+    list_display = ["name", "leaves", "ehlo", "status_label", "warmup", "pools_count"]
+    list_filter = [
+        ("kind", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter),
+        ("warmup_schedule", SeenFilter),
+    ]  # fmt: skip
     list_select_related = ["warmup_schedule"]
-    search_fields = ["name", "address", "ehlo_name"]
-    search_help_text = "Name, IP address or EHLO name"
+    search_fields = ["name", "address", "ehlo_name", "host"]
+    search_help_text = "Name, IP address, EHLO name or smart host"
     autocomplete_fields = ["warmup_schedule"]
     inlines = [MembershipInline]
     status_label = display.label_column("status", "Status")
     fieldsets = [
-        (None, {"fields": ["name", "status"]}),
+        (None, {"fields": ["name", ("kind", "status")]}),
+        (
+            "Smart host",
+            {
+                "description": "For the kind smart host only: where it listens, and how we log in.",
+                "fields": [("host", "port"), "tls", ("username", "new_password")],
+            },
+        ),
         (
             "Identity",
             {
@@ -121,6 +132,10 @@ class SourceAdmin(Row):
                 "(PTR) should be the EHLO name. Empty leaves the choice to the system.",
                 "fields": [("address", "ehlo_name")],
             },
+        ),
+        (
+            "Limits",
+            {"fields": [("messages_per_second", "messages_per_hour", "messages_per_day")]},
         ),
         (
             "Warmup",
@@ -139,6 +154,19 @@ class SourceAdmin(Row):
         }
         rows: QuerySet[Any] = super().get_queryset(request).annotate(**counted)
         return rows
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """How we log in at a smart host is for operators."""
+        found = super().get_fieldsets(request, obj)
+        if roles.is_operator(request.user):
+            return found
+        return [one for one in found if one[0] != "Smart host"]
+
+    @admin.display(description="Leaves from", ordering="address")
+    def leaves(self, row: Source) -> str | SafeString:
+        if row.kind == SourceKind.SMART_HOST:
+            return format_html("{} {}", display.label("smart host", "info"), row.host)
+        return row.address or display.DASH
 
     @admin.display(description="EHLO name", ordering="ehlo_name")
     def ehlo(self, row: Source) -> str | SafeString:

@@ -62,8 +62,36 @@ LABELS: dict[str, dict[str, Words]] = {
         "status": Words(help="Draining finishes what is under way and takes nothing new."),
         "warmup_schedule": Words("Schedule", "Empty: the source is warm."),
         "warmup_started_on": Words("First day"),
+        "kind": Words(help="A smart host takes the mail on and delivers it."),
+        "host": Words("Host", "Name or IP address of the smart host."),
+        "port": Words("Port", "Empty: 587. Port 465 speaks TLS from the first byte."),
+        "tls": Words("TLS", "Required for a log-in; verified checks the certificate too."),
+        "username": Words("User name", "Empty: no log-in."),
+        "messages_per_second": Words("A second", "In all, to whomever; empty: no limit."),
+        "messages_per_hour": Words("An hour"),
+        "messages_per_day": Words("A day"),
     },
-    "warmupstage": {"per_day": Words("Messages per day and provider")},
+    "routingrule": {
+        "position": Words(help="Rules with smaller numbers are asked first."),
+        "condition": Words(
+            help="Such as: domain_bounce_rate > 0.05 and domain_attempts >= 20. "
+            "All names are in docs/reference/routing.md."
+        ),
+        "pool": Words(help="For the action pool."),
+        "source": Words(help="For the action source, such as a smart host."),
+        "priority": Words(help="For the action priority."),
+        "reason": Words(help="Why mail is held, or what the bounce says after 550 5.7.1."),
+    },
+    "warmupschedule": {
+        "spread_hours": Words("Spread over hours", "0: as fast as the other limits allow."),
+        "min_sent_share": Words("Delivered at least", "Part of the stage, such as 0.9."),
+        "max_deferral_rate": Words("Deferrals at most", "Of what the receivers judged."),
+        "max_block_rate": Words("Blocks at most", "Refused for reputation or as spam."),
+        "max_complaint_rate": Words("Complaints at most", "Of what was delivered."),
+        "restart_after_days": Words(
+            "Idle days", "After so many without mail it starts again at the first stage."
+        ),
+    },
     "shapingrule": {
         "match_kind": Words("For"),
         "match": Words(

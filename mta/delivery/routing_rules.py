@@ -130,3 +130,23 @@ def trouble(name: str, why: str, condition: str) -> None:
             data={"rule": name, "condition": condition},
         )
     )  # fmt: skip
+
+
+def problems() -> list[str]:
+    """One sentence for each routing rule that cannot work, naming it and the fix; [] is well."""
+    found = []
+    catches_all = ""
+    for row in RoutingRule.objects.filter(enabled=True).order_by("position", "name"):
+        where = f"routing rule {row.name!r}"
+        if catches_all:
+            found.append(
+                f"{where}: never asked, because {catches_all!r} before it holds for all mail; "
+                "change its position, or disable it"
+            )
+        try:
+            compiled(row.condition)
+        except RuleFault as fault:
+            found.append(f"{where}: {fault}")
+        if " ".join(row.condition.split()) == "true":
+            catches_all = catches_all or row.name
+    return found

@@ -53,9 +53,16 @@ NAVIGATION: list[dict[str, Any]] = [
             table("Pools", "hub", "egress_pool"),
             table("Sources", "lan", "egress_source"),
             table("Warmup", "local_fire_department", "egress_warmupschedule"),
+            table("Routing", "fork_right", "egress_routingrule", operators=True),
             table("Shaping", "tune", "egress_shapingrule", operators=True),
             table("Automations", "smart_toy", "egress_automationrule", operators=True),
             table("Suspensions", "pause_circle", "egress_suspension", operators=True),
+            {
+                "title": "Throttles",
+                "icon": "speed",
+                "link": reverse_lazy("dashboard:throttles"),
+                "permission": OPERATORS,
+            },
         ],
     },
     {

@@ -7,7 +7,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -72,7 +72,7 @@ class Relay:
         for session in self.sessions:
             for transport in (session.transport, session._original_transport):
                 if transport is not None:
-                    transport.abort()
+                    cast(asyncio.WriteTransport, transport).abort()
         for _ in range(5):  # each layer of TLS tells the next in a turn of the loop
             await asyncio.sleep(0)
 
