@@ -16,6 +16,7 @@ from mta.control.selection import domain_named
 from mta.egress.sources import read_suspensions
 from mta.policy.lifecycle import WAITING, State
 from mta.spool.ids import made_at
+from mta.spool.lanes import URGENCY
 from mta.spool.models import Lane
 from mta.tenants.models import Tenant
 
@@ -132,7 +133,7 @@ def queue_line(
         site=lane.site,
         tenant=lane.tenant.name,
         stream=lane.stream.name,
-        urgency="transactional" if lane.priority == 0 else "bulk",
+        urgency=URGENCY[lane.priority],
         waiting=waiting,
         in_flight=flying,
         held=held,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dashboard.queries import CAP, WAITING_SQL, Count, Tenants, fetch, from_ms_or_none, of_tenants
 from mta.spool.ids import made_at
+from mta.spool.lanes import URGENCY
 from mta.spool.models import Recipient
 
 #: Lanes shown of one domain, those with the nearest attempt first.
@@ -35,7 +36,7 @@ class LaneRow:
 
     @property
     def urgency(self) -> str:
-        return "transactional" if self.priority == 0 else "bulk"
+        return URGENCY[self.priority]
 
 
 def lane_rows(domain: str, tenants: Tenants) -> list[LaneRow]:

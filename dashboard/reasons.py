@@ -35,7 +35,7 @@ def outlook(row: Recipient, now: datetime, suspensions: Sequence[Suspension] = (
         next_attempt_at=row.next_attempt_at,
         attempts=row.attempts,
         last_reply=row.last_reply,
-        lane_due_at=row.lane.due_at,
+        wait_until=row.lane.wait_until,
         hold_reason=row.lane.hold_reason,
         suspended=sentence(suspensions[0]) if suspensions else "",
     )

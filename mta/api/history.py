@@ -13,6 +13,7 @@ from mta.api.problems import not_found
 from mta.api.waiting import Waiting, next_attempt
 from mta.egress.models import Suspension, SuspensionScope
 from mta.mail.ids import encode
+from mta.spool.lanes import ENGAGED
 from mta.spool.models import Attempt, Message, Recipient
 from mta.tenants.credentials import Caller
 
@@ -78,7 +79,7 @@ def recipient(caller: Caller, recipient_id: int) -> dict[str, Any]:
             next_attempt_at=row.next_attempt_at,
             attempts=row.attempts,
             last_reply=row.last_reply,
-            lane_due_at=row.lane.due_at,
+            wait_until=row.lane.wait_until,
             hold_reason=row.lane.hold_reason,
             suspended=suspended(caller.tenant_name, row.lane.domain, row.lane.site, now),
         ),
@@ -88,6 +89,7 @@ def recipient(caller: Caller, recipient_id: int) -> dict[str, Any]:
         **item(row),
         "message_id": encode(row.message_id),
         "metadata": orjson.loads(row.metadata) if row.metadata else {},
+        "engaged": row.lane.priority == ENGAGED,
         "history": [attempt(found) for found in row.history.all()],
         "next_attempt_at": iso(plan.at),
         "why": plan.why,

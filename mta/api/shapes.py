@@ -88,6 +88,7 @@ class RecipientShape(RecipientItemShape):
     metadata = serializers.DictField()
     history = AttemptShape(many=True, help_text="The attempts, oldest first.")
     why = serializers.CharField(help_text="Why it waits; empty in a final state.")
+    engaged = serializers.BooleanField(help_text="Goes before other bulk mail.")
 
 
 class ReplyShape(Shape):

@@ -16,7 +16,8 @@ class Waiting:
     next_attempt_at: datetime | None
     attempts: int
     last_reply: str
-    lane_due_at: datetime | None
+    #: Before this nothing of its lane goes; `hold_reason` says why.
+    wait_until: datetime | None
     hold_reason: str
     suspended: str
 
@@ -32,16 +33,16 @@ class NextAttempt:
 def next_attempt(w: Waiting, now: datetime) -> NextAttempt:
     """When the next attempt comes and why not now."""
     if w.state == State.HELD:
-        return NextAttempt(None, "Held: it waits until somebody releases it.")
+        said = f" ({w.last_reply})" if w.last_reply else ""
+        return NextAttempt(None, f"Held{said}: it waits until somebody releases it.")
     if w.state == State.CLAIMED:
         return NextAttempt(None, "An attempt is under way.")
     if w.state not in {State.SCHEDULED, State.DEFERRED} or w.next_attempt_at is None:
         return NextAttempt(None, "")
     if w.suspended:
         return NextAttempt(None, f"Suspended: {w.suspended}.")
-    if w.hold_reason and w.lane_due_at is not None and w.lane_due_at > now:
-        at = max(w.next_attempt_at, w.lane_due_at)
-        return NextAttempt(at, f"Mail to this domain waits: {w.hold_reason}.")
+    if w.wait_until is not None and w.wait_until > max(now, w.next_attempt_at):
+        return NextAttempt(w.wait_until, f"Mail to this domain waits: {w.hold_reason}.")
     if w.next_attempt_at <= now:
         return NextAttempt(w.next_attempt_at, "It is due and waits for its turn.")
     if w.state == State.DEFERRED:

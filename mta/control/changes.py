@@ -70,14 +70,14 @@ def hold(
 ) -> Done:
     """Keep waiting recipients back until they are released; their next attempt is remembered.
 
-    `said` becomes the last word on them; without it that stays.
+    `said` becomes the last word on them, by default that an operator did; `release` gives the
+    reply of the last attempt back.
     """
-    assigned, params = ("state = 'held', last_reply = %s", [said[:500]]) if said else (
-        "state = 'held'", []
-    )  # fmt: skip
+    by_hand = f"held by an operator: {reason}" if reason else "held by an operator"
+    words = (said or by_hand)[:500]
 
     def work(ids: Sequence[int], now: int) -> tuple[int, int]:
-        swapped = swap("hold", selection, ids, assigned, params)
+        swapped = swap("hold", selection, ids, "state = 'held', last_reply = %s", [words])
         settle_lanes(swapped)
         return len(swapped), 0
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from django.db.models import Q
+
 from mta.control.refusal import Refused
 from mta.egress.models import Pool, Source, SourceStatus
 from mta.egress.sources import KEEP_SECONDS, forget
@@ -100,8 +102,10 @@ def free_pools(source: str) -> int:
     caller holds the transaction.
     """
     pools = Pool.objects.filter(sources__name=source).values_list("name", flat=True)
-    gates = [waiting.suspended("pool", name) for name in pools]
-    held_back = list(Lane.objects.filter(gate__in=gates).values_list("pk", flat=True))
+    behind = Q(pk__in=[])
+    for name in pools:  # a gate may hold the keys of several reasons
+        behind |= Q(gate__contains=waiting.suspended("pool", name))
+    held_back = list(Lane.objects.exclude(gate="").filter(behind).values_list("pk", flat=True))
     at = now_ms() + HEARD_MS
     lanes.note([Note(pk, due_at=at, wait_until=at, gate="", hold_reason="") for pk in held_back])
     return len(held_back)

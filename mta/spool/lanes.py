@@ -23,6 +23,8 @@ WAITING = "state IN ('scheduled', 'deferred')"
 #: Urgency of a lane: transactional, bulk to engaged recipients, other bulk.
 TRANSACTIONAL, ENGAGED, BULK = 0, 1, 2
 PRIORITIES = (TRANSACTIONAL, ENGAGED, BULK)
+#: As people read it.
+URGENCY = {TRANSACTIONAL: "transactional", ENGAGED: "engaged", BULK: "bulk"}
 #: (tenant id, stream id, domain, priority, pool id; 0 is the stream's pool)
 LaneKey = tuple[int, int, str, int, int]
 

@@ -18,6 +18,7 @@ from mta.api.tenant_view import TenantView, caller_of
 from mta.egress.models import Pool, SourceStatus
 from mta.mail.ids import encode
 from mta.spool.ids import EPOCH_MS, RANDOM_BITS
+from mta.spool.lanes import URGENCY
 from mta.spool.models import WAITING, Lane, Recipient
 from mta.storage.fields import from_ms
 
@@ -42,6 +43,8 @@ class QueueShape(Shape):
     id = serializers.CharField()
     stream = serializers.CharField()
     domain = serializers.CharField()
+    urgency = serializers.ChoiceField(list(URGENCY.values()))
+    pool = serializers.CharField(allow_null=True, help_text="Moved there; null: the stream's.")
     site = serializers.CharField(help_text="Rollup of its MX hosts; empty before the first look.")
     waiting = serializers.IntegerField(help_text="Recipients that are not tried right now.")
     oldest_at = serializers.DateTimeField(help_text="When the oldest came in.", allow_null=True)
@@ -113,12 +116,17 @@ def queues(tenant_id: int, after: int, size: int) -> dict[str, Any]:
         .annotate(number=Count("id"), oldest=Min("id"))
     }
 
+    moved = {lane.pool_id for lane in rows} - {0}
+    pools = dict(Pool.objects.filter(pk__in=moved).values_list("pk", "name")) if moved else {}
+
     def shape(lane: Lane) -> dict[str, Any]:
         number, oldest = counted.get(lane.pk, (0, None))
         return {
             "id": encode(lane.pk),
             "stream": lane.stream.name,
             "domain": lane.domain,
+            "urgency": URGENCY[lane.priority],
+            "pool": pools.get(lane.pool_id),
             "site": lane.site,
             "waiting": number,
             "oldest_at": None if oldest is None else iso(made_at(oldest)),

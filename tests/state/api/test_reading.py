@@ -82,7 +82,7 @@ def test_every_reason_to_wait() -> None:
 
     def why(state: str, **changes: object) -> str:
         values = {
-            "next_attempt_at": now, "attempts": 0, "last_reply": "", "lane_due_at": None,
+            "next_attempt_at": now, "attempts": 0, "last_reply": "", "wait_until": None,
             "hold_reason": "", "suspended": "",
         } | changes  # fmt: skip
         return next_attempt(Waiting(state=state, **values), now).why  # type: ignore[arg-type]  # literal values above
@@ -91,10 +91,10 @@ def test_every_reason_to_wait() -> None:
     assert "send_at" in why("scheduled", next_attempt_at=later)
     assert "releases" in why("held")
     assert "under way" in why("claimed")
-    assert "warmup" in why("scheduled", lane_due_at=later, hold_reason="warmup cap reached")
+    assert "warmup" in why("scheduled", wait_until=later, hold_reason="warmup cap reached")
     assert why("delivered", next_attempt_at=None) == ""
     # A hold whose time has come holds nothing.
-    assert "turn" in why("scheduled", lane_due_at=now, hold_reason="warmup cap reached")
+    assert "turn" in why("scheduled", wait_until=now, hold_reason="warmup cap reached")
 
 
 def test_events_are_read_from_a_cursor(program: Program) -> None:
@@ -145,3 +145,29 @@ def test_wrong_queries_name_the_parameter(program: Program) -> None:
     for name in ("x", "0" * 13, "0" * 12 + "u", "z" * 13):
         program.call("GET", f"messages/{name}", expect=404)
         program.call("GET", f"recipients/{name}", expect=404)
+
+
+def test_an_engaged_recipient_goes_first_and_says_so(program: Program) -> None:
+    body = message("x@c.example", stream="bulk")
+    body["recipients"] = [{"to": "keen@c.example", "engaged": True}, {"to": "calm@c.example"}]
+    program.call("POST", "messages", body, expect=202)
+    shown = {}
+    for row in Recipient.objects.all():
+        found = program.json("GET", f"recipients/{encode(row.pk)}")
+        shown[found["to"]] = found["engaged"]
+    assert shown == {"keen@c.example": True, "calm@c.example": False}
+    urgencies = {one["urgency"] for one in program.json("GET", "queues")["items"]}
+    assert urgencies == {"engaged", "bulk"}
+    body["recipients"] = [{"to": "keen@c.example", "engaged": "yes"}]
+    problem = program.json("POST", "messages", body, expect=422)
+    assert problem["errors"][0]["field"] == "recipients[0].engaged"
+
+
+def test_what_a_limit_keeps_back_says_until_when(program: Program) -> None:
+    program.call("POST", "messages", message("a@c.example"), expect=202)
+    until = timezone.now() + timedelta(minutes=9)
+    Lane.objects.update(wait_until=until, due_at=until, gate="x", hold_reason="quota of the tenant")
+    row = Recipient.objects.get()
+    found = program.json("GET", f"recipients/{encode(row.pk)}")
+    assert found["next_attempt_at"].startswith(until.strftime("%Y-%m-%dT%H:%M:"))
+    assert "quota of the tenant" in found["why"]

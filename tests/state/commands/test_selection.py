@@ -81,7 +81,7 @@ def test_wrong_words_are_named(word: str, says: str) -> None:
 
 
 def test_saying_nothing_is_not_everything(cast: Cast) -> None:
-    for action in TAKES:
+    for action in TAKES.keys() - {"move"}:
         with pytest.raises(CommandError, match="which mail is meant"):
             text(action, "--yes")
 

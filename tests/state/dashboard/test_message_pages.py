@@ -118,7 +118,7 @@ def test_every_state_has_its_sentence(acme: Cast) -> None:
     of = scene.message(acme.bulk)
 
     def why(state: str, hold: str = "", **values: object) -> str:
-        scene.lane(acme.bulk, "x.test", hold_reason=hold, due_at=later)
+        scene.lane(acme.bulk, "x.test", hold_reason=hold, wait_until=later if hold else 0)
         return reasons.outlook(scene.recipient(of, "a@x.test", state, **values), now).why
 
     assert "waits for its turn" in why("scheduled", next_attempt_at=now)
