@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from dashboard import queries
 from mta import wiring
+from mta.delivery.throttle_rows import KINDS, throttle_rows
 
 UNFIT = re.compile(r"[^a-z0-9_]")
 PRIORITIES = {0: "transactional", 1: "bulk"}
@@ -42,13 +43,18 @@ class Mailmill(Collector):
         errors = GaugeMetricFamily(
             "mailmill_scrape_errors", "1 when a source of figures did not answer", labels=["source"]
         )
-        for source, read in (("redis", counted), ("database", spool)):
+        for source, read in (("redis", shared), ("database", spool)):
             try:
                 yield from read()
                 errors.add_metric([source], 0)
             except (redis.RedisError, DatabaseError, OSError):
                 errors.add_metric([source], 1)
         yield errors
+
+
+def shared() -> list[Metric]:
+    """What Redis keeps for all processes."""
+    return [*counted(), *throttled()]
 
 
 def counted() -> list[Metric]:
@@ -65,6 +71,17 @@ def counted() -> list[Metric]:
             families[name] = family
         family.add_metric([kind], value)
     return list(families.values())
+
+
+def throttled() -> list[Metric]:
+    """Egress paths that replies have slowed, by what became of them."""
+    family = GaugeMetricFamily(
+        "mailmill_throttled_paths", "Egress paths that replies have slowed", labels=["kind"]
+    )
+    rows = throttle_rows()
+    for kind in KINDS:
+        family.add_metric([kind], sum(row.kind == kind for row in rows))
+    return [family]
 
 
 def spool() -> list[Metric]:

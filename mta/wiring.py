@@ -69,9 +69,14 @@ def hooks() -> Hooks:
     return load(config().policy)
 
 
-@cache
 def paths() -> Paths:
-    return Paths(redis_client())
+    return paths_of(redis_client())
+
+
+@cache
+def paths_of(client: redis.Redis) -> Paths:
+    """One a client: what processes remember of paths hangs on it."""
+    return Paths(client)
 
 
 @cache

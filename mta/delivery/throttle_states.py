@@ -27,6 +27,8 @@ from mta.storage.transactions import let_go, write
 
 log = logging.getLogger(__name__)
 KEEP_SECONDS = 0.5
+#: What was read within KEEP_SECONDS is used a little later.
+GRACE_SECONDS = 0.5
 MOST_KEPT = 20_000
 TRIES = 50
 #: A stop of this length let lanes wait for its end, ms.
@@ -55,9 +57,11 @@ class States:
         return now_ms() + self.offset
 
     def known(self, key: str) -> PathState | None:
-        """What is known without asking."""
+        """What is known without asking, if it was read lately."""
         found = self.kept.get(key)
-        return found[2] if found is not None else None
+        if found is None or time.monotonic() - found[0] > KEEP_SECONDS + GRACE_SECONDS:
+            return None
+        return found[2]
 
     def fresh(self, keys: Sequence[str]) -> dict[str, PathState]:
         """The states that there are; Redis is asked for those that were not read lately."""
@@ -77,8 +81,13 @@ class States:
             text = answer.texts.get(key, "")
             self.kept[key] = (at, text, state_of(text))
 
-    def change(self, key: str, make: Maker) -> tuple[PathState | None, PathState | None]:
-        """(before, after) of a change that nobody else's report came between."""
+    def change(
+        self, key: str, make: Maker, *, by_person: bool = False
+    ) -> tuple[PathState | None, PathState | None]:
+        """(before, after) of a change that nobody else's report came between.
+
+        What a person does is told by who calls.
+        """
         if key not in self.kept:
             self.read([key])
         for _ in range(TRIES):
@@ -88,14 +97,15 @@ class States:
             after = make(before, now)
             if before is None and after is None:
                 return None, None
-            told = news(before, after)
+            told = [] if by_person else news(before, after)
             if after is not None:
                 after = with_told(after, told)
             new = throttle.to_json(after) if after is not None else ""
             ttl = throttle.ttl_ms(after, now) if after is not None else 1
             if self.paths.swap(key, text, new, ttl):
                 self.kept[key] = (time.monotonic(), new, after)
-                self.tell(before, after, told)
+                if not by_person:
+                    self.tell(before, after, told)
                 return before, after
             self.read([key])
         raise redis.RedisError(f"the state of {key} changes too fast")
@@ -179,10 +189,15 @@ def reset(key: str, *, actor: str) -> bool:
     """Forget what replies did to a path; whether there was something. Raises redis.RedisError."""
     one = states()
     one.read([key])
-    before, _ = one.change(key, lambda _state, _now: None)
+    before, _ = one.change(key, lambda _state, _now: None, by_person=True)
     wiring.memory().forget(level_key(key))
     if before is None:
         return False
     write(lambda: noted(before, Change("throttle_reset", actor, before.reason)))
     wake(before.gate)
     return True
+
+
+def reset_all(*, actor: str) -> int:
+    """Forget what replies did to every path; returns how many. Raises redis.RedisError."""
+    return sum(reset(state.key, actor=actor) for state in all_states())

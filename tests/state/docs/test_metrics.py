@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 from dashboard.metrics import Mailmill
 from mta import wiring
 from mta.limits.counters import Counters
+from mta.limits.paths import Paths
 from mta.spool.result import EVENT_KINDS
 from tests.unit.docs.pages import CODE, REFERENCE, by_code
 
@@ -25,6 +26,8 @@ def counters(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counte
     client.flushall()
     found = Counters(client)
     monkeypatch.setattr(wiring, "counters", lambda: found)
+    paths = Paths(client)
+    monkeypatch.setattr(wiring, "paths", lambda: paths)
     # As mta.delivery.judge counts a settled batch.
     found.add({"recipients:delivered": 1, "batches:settled": 1, "dsns": 1})
     yield found

@@ -58,7 +58,7 @@ def test_a_block_is_longer_each_time_up_to_four_hours() -> None:
 
 
 def test_behind_a_block_the_rate_comes_back_gradually_and_the_state_ends() -> None:
-    state: PathState | None = report(None, T, blocked="550 banned", block_at_once=True)
+    state = report(None, T, blocked="550 banned", block_at_once=True)
     now = T + 31 * MINUTE
     rates = []
     for _ in range(4):
@@ -67,8 +67,7 @@ def test_behind_a_block_the_rate_comes_back_gradually_and_the_state_ends() -> No
         rates.append(looked(state, now).rate)
         now += 40_000
     assert rates == pytest.approx([10 / 32, 10 / 8, 10 / 2, 10])
-    state = step(state, seen(counts=((now, 1),), throttled=True), now + 11 * MINUTE)
-    assert state is None
+    assert step(state, seen(counts=((now, 1),), throttled=True), now + 11 * MINUTE) is None
 
 
 def test_what_was_under_way_when_the_block_came_does_not_end_it() -> None:
