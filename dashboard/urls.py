@@ -3,7 +3,7 @@
 from django.urls import path
 
 from dashboard import health, metrics
-from dashboard.pages import front, messages, queues, routing, search, throttles
+from dashboard.pages import front, messages, queues, routing, search, throttles, warmup
 
 app_name = "dashboard"
 
@@ -15,6 +15,8 @@ urlpatterns = [
     path("queues/<str:domain>/", queues.queue, name="queue"),
     path("routing/", routing.routing, name="routing"),
     path("throttles/", throttles.throttles, name="throttles"),
+    path("warmup/", warmup.warmup, name="warmup"),
+    path("warmup/simulate/", warmup.simulator, name="simulate"),
     path("messages/<str:name>/", messages.message, name="message"),
     path("recipients/<str:name>/", messages.recipient, name="recipient"),
     path("metrics", metrics.metrics, name="metrics"),

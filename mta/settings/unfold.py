@@ -52,7 +52,12 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             table("Pools", "hub", "egress_pool"),
             table("Sources", "lan", "egress_source"),
-            table("Warmup", "local_fire_department", "egress_warmupschedule"),
+            {
+                "title": "Warmup",
+                "icon": "local_fire_department",
+                "link": reverse_lazy("dashboard:warmup"),
+            },
+            table("Warmup schedules", "stairs", "egress_warmupschedule"),
             table("Routing", "fork_right", "egress_routingrule", operators=True),
             table("Shaping", "tune", "egress_shapingrule", operators=True),
             table("Automations", "smart_toy", "egress_automationrule", operators=True),

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from dashboard.forms.warmup import stages_of
 from mta.egress.models import Pool, Source, Suspension, WarmupSchedule
 from mta.events.models import Decision
 from mta.spool import waiting
@@ -22,7 +23,7 @@ from tests.cast import Cast
 
 NO_INLINES = {
     f"{prefix}-{name}": 0
-    for prefix in ("members", "memberships", "dkim_keys", "stages", "streams", "domains")
+    for prefix in ("members", "memberships", "dkim_keys", "streams", "domains")
     for name in ("TOTAL_FORMS", "INITIAL_FORMS")
 }
 
@@ -74,26 +75,51 @@ def test_a_stream(
 
 def test_a_warming_source_needs_its_first_day(db: None, as_operator: Client) -> None:
     schedule = WarmupSchedule.objects.create(name="gentle")
-    good = {"name": "out-1", "status": "active", "warmup_schedule": schedule.pk}
+    plain = {"kind": "address", "status": "active", "tls": "required"}
+    good = {**plain, "name": "out-1", "warmup_schedule": schedule.pk}
     assert "Give the first day" in refused(as_operator, "egress_source", **good)
     accepted(as_operator, "egress_source", **good, warmup_started_on="2026-01-01")
-    text = refused(as_operator, "egress_source", name="out-2", status="active", ehlo_name="a b")
+    text = refused(as_operator, "egress_source", **plain, name="out-2", ehlo_name="a b")
     assert "Not a domain name" in text
 
 
-def test_the_days_of_a_schedule_have_no_gap(db: None, as_operator: Client) -> None:
-    def days(*numbers: int) -> dict[str, Any]:
-        rows = {
-            f"stages-{n}-{key}": value
-            for n, day in enumerate(numbers)
-            for key, value in (("day", day), ("per_day", 50))
-        }
-        return {**rows, "stages-TOTAL_FORMS": len(numbers), "name": "gentle"}
+GATES = {
+    "spread_hours": 12, "min_sent_share": 0.9, "max_deferral_rate": 0.15, "max_block_rate": 0.02,
+    "max_complaint_rate": 0.001, "restart_after_days": 30,
+}  # fmt: skip
 
-    assert "Day 2 is missing" in refused(as_operator, "egress_warmupschedule", **days(1, 3))
-    assert "Day 1 is missing" in refused(as_operator, "egress_warmupschedule", **days(2, 3))
-    accepted(as_operator, "egress_warmupschedule", **days(2, 1, 3))
-    assert WarmupSchedule.objects.get(name="gentle").stages.count() == 3
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"stages": "100 50"}, "Stage 2 falls from 100 to 50"),
+        ({"stages": ""}, "There are no stages"),
+        ({"stages": "many"}, "Stages are numbers"),
+        ({"stages": "50", "spread_hours": 25}, "less than or equal to 24"),
+        ({"stages": "50", "max_block_rate": 2}, "less than or equal to 1"),
+        ({"stages": "50", "restart_after_days": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(
+    db: None, as_operator: Client, values: dict[str, Any], words: str
+) -> None:
+    given = {**GATES, "name": "gentle", **values}
+    assert words in refused(as_operator, "egress_warmupschedule", **given)
+
+
+def test_stages_are_one_text_or_a_templates(db: None, as_operator: Client) -> None:
+    table = "egress_warmupschedule"
+    accepted(as_operator, table, name="gentle", stages="50, 2, 4", **GATES)
+    gentle = WarmupSchedule.objects.get(name="gentle")
+    assert stages_of(gentle) == [50, 100, 200, 400]
+    page = as_operator.get(reverse(f"admin:{table}_change", args=[gentle.pk])).content.decode()
+    assert "50 100 200 400" in page
+    before = list(gentle.stages.values_list("pk", flat=True))
+    accepted(as_operator, table, gentle.pk, name="gentle", stages="50 100 200 400", **GATES)
+    assert list(gentle.stages.values_list("pk", flat=True)) == before
+    accepted(as_operator, table, gentle.pk, name="gentle", template="careful", stages="5", **GATES)
+    assert stages_of(gentle)[:3] == [50, 100, 200]
+    assert len(stages_of(gentle)) == 13
 
 
 def test_pools_do_not_overflow_in_circles(acme: Cast, globex: Cast, as_operator: Client) -> None:
