@@ -17,6 +17,7 @@ from mta.egress.models import (
     AutomationRule,
     Pool,
     PoolMember,
+    RoutingRule,
     ShapingRule,
     Source,
     Suspension,
@@ -62,6 +63,9 @@ def fill(cast: Cast, count: int, start: int = 0) -> None:
         ShapingRule.objects.create(match_kind="site", match=f"mx{n}.test", connections=1)
         AutomationRule.objects.create(
             name=f"automation-{n}", pattern="slow down", action="suspend", duration_seconds=60
+        )
+        RoutingRule.objects.create(
+            name=f"routing-{n}", condition="size > 1", action="pool", pool=pool
         )
         Suspension.objects.create(scope="site", key=f"x{n}.test")
         WebhookEndpoint.objects.create(tenant=tenant, url=f"https://x{n}.test/", secret=b"s")

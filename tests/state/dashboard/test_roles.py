@@ -75,7 +75,9 @@ def test_every_model_of_the_admin_is_scoped_or_for_operators_alone(
     acme: Cast, as_marketer: Client
 ) -> None:
     closed = {model.__name__ for model in admin.site._registry if model not in roles.SCOPES}
-    assert closed == {"User", "ShapingRule", "Suspension", "Body"}
+    assert closed == {
+        "User", "ShapingRule", "AutomationRule", "RoutingRule", "Suspension", "Body",
+    }  # fmt: skip
     ShapingRule.objects.create(match_kind="default", connections=3)
     Suspension.objects.create(scope="site", key="x.test")
     for table in ("tenants_user", "egress_shapingrule", "egress_suspension", "spool_body"):

@@ -9,6 +9,7 @@ import pytest
 import redis
 from django.test import Client
 
+from dashboard.forms.routing import TryForm
 from dashboard.pages import routing as page
 from mta import wiring
 from mta.delivery.routing_rules import problems
@@ -118,7 +119,7 @@ def test_routing_is_for_operators(url: str, as_marketer: Client) -> None:
 
 
 def tried(client: Client, acme: Cast, **values: Any) -> str:
-    query = {"stream": acme.bulk.pk, "to": "a@gmail.com"} | values
+    query: dict[str, Any] = {"stream": acme.bulk.pk, "to": "a@gmail.com"} | values
     response = client.get("/routing/", query)
     assert response.status_code == 200
     return response.content.decode()
@@ -144,8 +145,8 @@ def test_the_preview_names_the_rule_that_decides(
     assert "<code>domain_bounce_rate</code></td><td>0.25" in shown
 
 
-def page_form(acme: Cast, **values: Any) -> page.TryForm:
-    form = page.TryForm({"stream": acme.bulk.pk, "to": "a@gmail.com"} | values)
+def page_form(acme: Cast, **values: Any) -> TryForm:
+    form = TryForm({"stream": acme.bulk.pk, "to": "a@gmail.com"} | values)
     assert form.is_valid()
     return form
 
