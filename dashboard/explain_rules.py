@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mta.delivery.routing_rules import live
+from mta.delivery import routing_rules
 from mta.delivery.shaping import automation_from_row, from_row
 from mta.egress.models import AutomationRule as AutomationRow
 from mta.egress.models import RoutingRule
@@ -20,7 +20,6 @@ from mta.policy import (
     warmup,
 )
 from mta.policy.automation_rules import AutomationError
-from mta.policy.routing import RuleFault
 from mta.policy.rules import BounceRule, RuleError
 from mta.policy.rules import load_rules as load_bounce_rules
 from mta.policy.shaping import ShapingError, ShapingRule
@@ -60,7 +59,7 @@ def check_rules() -> RulesChecked:
     check_automations(found, known)
     templates = found.load("warmup", warmup.load_templates, WarmupError) or {}
     found.add("warmup", len(templates), ())
-    check_routing(found)
+    found.add("routing", RoutingRule.objects.filter(enabled=True).count(), routing_rules.problems())
     return found
 
 
@@ -85,18 +84,6 @@ def check_automations(found: RulesChecked, known: Collection[str]) -> None:
     problems = automation_check.problems_of([*own, *beneath], known, shipped=False)
     mine = {rule.name for rule in own}
     found.add("automations of the admin", len(own), [one for one in problems if one.rule in mine])
-
-
-def check_routing(found: RulesChecked) -> None:
-    """The conditions of routing rules."""
-    problems = []
-    rows = RoutingRule.objects.filter(enabled=True).select_related("pool")
-    for row in rows:
-        try:
-            live(row)
-        except RuleFault as fault:
-            problems.append(f"rule {row.name!r}: condition: {fault}")
-    found.add("routing", len(rows), problems)
 
 
 def strangers(bounces: Sequence[BounceRule], known: Collection[str]) -> list[str]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display
 from dashboard.admin.base import ChoicesDropdownFilter, Row
 from dashboard.forms.shaping import AutomationRuleForm, ShapingRuleForm
+from mta.delivery import shaping
 from mta.egress.models import AutomationRule, ShapingRule
 from mta.policy.shaping import PERIODS
 
@@ -41,8 +45,24 @@ def said(row: ShapingRule) -> Iterator[str]:
         yield f"{number} time-out{'s' * (number > 1)}"
 
 
+class ActsAtOnce(Row):
+    """Rules that every process reads anew when a person has changed them."""
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        shaping.changed()
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        super().delete_model(request, obj)
+        shaping.changed()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        super().delete_queryset(request, queryset)
+        shaping.changed()
+
+
 @admin.register(ShapingRule)
-class ShapingRuleAdmin(Row):
+class ShapingRuleAdmin(ActsAtOnce):
     form = ShapingRuleForm
     list_display = ["rule", "sets", "enabled", "note"]
     list_filter = [("match_kind", ChoicesDropdownFilter), "enabled", ("tls", ChoicesDropdownFilter)]
@@ -118,7 +138,7 @@ class ShapingRuleAdmin(Row):
 
 
 @admin.register(AutomationRule)
-class AutomationRuleAdmin(Row):
+class AutomationRuleAdmin(ActsAtOnce):
     form = AutomationRuleForm
     list_display = ["name", "whom", "pattern", "after", "does", "enabled", "note"]
     list_filter = [("action", ChoicesDropdownFilter), "enabled"]
@@ -140,7 +160,7 @@ class AutomationRuleAdmin(Row):
             },
         ),
         (
-            "Then, for one source and site",
+            "Then, for one source towards the provider, or the site when it is for any",
             {
                 "description": "Slow needs a rate; slow and one connection may give more.",
                 "fields": [

@@ -11,13 +11,19 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+from django.db import transaction
+
 from mta.egress.models import AutomationRule as AutomationRow
 from mta.egress.models import ShapingRule as Row
 from mta.policy.automation_check import problems_of
 from mta.policy.automation_rules import AutomationRule, load_automations
 from mta.policy.shaping import VALUES, Explained, ShapingRule, limits_for, load_rules, providers
+from mta.spool import inject, waiting
+from mta.storage.fields import now_ms
 
 KEEP_SECONDS = 3.0
+#: Milliseconds until every process has read anew, with a little to spare.
+HEARD_MS = round(KEEP_SECONDS * 1000) + 200
 #: Paths remembered between two changes of the rules; with more all are forgotten.
 MOST_PATHS = 10_000
 
@@ -59,15 +65,29 @@ def limits_of_path(site: str, mx_hosts: Sequence[str], source: str = "") -> Expl
     return found
 
 
+def changed() -> None:
+    """A person changed rows: forget what is known here, and let lanes go that a limit holds.
+
+    They go when every process has heard of it: who has the old rules would put them off again.
+    """
+    _last.clear()
+    waiting.release_all(now_ms() + HEARD_MS)
+    transaction.on_commit(inject.ring)
+
+
 def _fresh() -> _Read:
     now = time.monotonic()
     last = _last[0] if _last else None
     if last is not None and now - last.at <= KEEP_SECONDS:
         return last
     own = [from_row(row) for row in Row.objects.filter(enabled=True).select_related("source")]
-    found = (*shipped(), *own)
-    paths = last.paths if last is not None and last.rules == found else {}
-    _last[:] = [_Read(now, found, _automations(found), paths)]
+    found: tuple[ShapingRule, ...] = (*shipped(), *own)
+    automated = _automations(found)
+    if last is not None:  # what has not changed stays the same object: others remember by it
+        automated = last.automations if automated == last.automations else automated
+        found = last.rules if found == last.rules else found
+    paths = last.paths if last is not None and last.rules is found else {}
+    _last[:] = [_Read(now, found, automated, paths)]
     return _last[0]
 
 

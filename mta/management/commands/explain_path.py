@@ -15,6 +15,9 @@ from dashboard.explain_use import UseTold
 from mta.control.refusal import Refused
 from mta.management.output import as_json, printable, table
 
+#: What a value says when no rule sets it, besides none.
+NOTHING = {"retry_steps": "the stream's", "life_hours": "the stream's"}
+
 
 class Command(BaseCommand):
     help = "Show how mail of a tenant to an address would go: site, limits, sources, and when."
@@ -67,9 +70,9 @@ def limit_cells(found: PathTold) -> Iterator[tuple[str, Any, str]]:
     """Each value; what holds for all sites of the provider together has a line of its own."""
     for one in found.limits:
         if one.across is None or one.across_rule != one.rule:
-            yield one.name, one.value, one.rule
+            yield one.name, one.value or NOTHING.get(one.name, "none"), one.rule
         if one.across is not None:
-            yield f"{one.name}, all of {found.provider}", one.across, one.across_rule
+            yield f"{one.name}, all of {found.provider}", one.across or "none", one.across_rule
 
 
 def source_cells(one: SourceTold) -> tuple[Any, ...]:

@@ -66,7 +66,7 @@ def test_a_routing_rule_that_does_not_compile(db: None) -> None:
     RoutingRule.objects.create(name="fine", condition='domain == "x.test"', action="hold")
     _, said = failing("check_rules", "--json")
     (problem,) = json.loads(said)["problems"]
-    assert problem.startswith("routing: rule 'odd': condition: ")
+    assert problem.startswith("routing: routing rule 'odd': ")
 
 
 def test_a_bounce_rule_for_a_provider_without_hosts(

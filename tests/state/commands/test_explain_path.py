@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError
 
 from mta import wiring
+from mta.delivery import shaping
 from mta.delivery.batch import Outcome, Path
 from mta.delivery.path_limits import warmup_counter
 from mta.delivery.throttle import Watch
@@ -147,6 +148,22 @@ def test_what_is_used_of_each_limit_now(cast: Cast) -> None:
     shown = text(*TO)
     assert "36, burst 3" in shown
     assert "in 100.0 s" in shown or "in 99." in shown
+
+
+def test_a_changed_rule_acts_within_five_seconds_without_a_restart(cast: Cast) -> None:
+    """What is told here is the way that delivery makes of the same rules for its next batch."""
+
+    def told() -> tuple[float, int]:
+        (source,) = answer(*TO)["sources"]
+        use = uses(source)["messages an hour", "acme-source to (mx1|mx2).x.test"]
+        return use["most"], use["burst"]
+
+    ShapingRule.objects.create(match_kind="site", match="x.test", messages_per_hour=3600)
+    assert told() == (3600, 1)
+    ShapingRule.objects.update(messages_per_hour=7200, burst=9)
+    kept = shaping._last[0]
+    shaping._last[0] = kept._replace(at=kept.at - 5.0)  # five seconds later
+    assert told() == (7200, 9)
 
 
 def test_what_replies_have_done(cast: Cast) -> None:

@@ -12,6 +12,10 @@ from django.urls import reverse
 
 from mta.delivery import shaping
 from mta.egress.models import AutomationRule, ShapingRule
+from mta.spool import waiting
+from mta.spool.inject import inject
+from mta.spool.models import Lane
+from mta.storage.fields import now_ms
 from tests.cast import Cast
 
 GOOD = {"match_kind": "provider", "match": "google", "connections": 4, "enabled": "on"}
@@ -181,6 +185,29 @@ def test_the_list_says_what_an_automation_does(db: None, as_operator: Client) ->
     page = as_operator.get(reverse("admin:egress_automationrule_changelist")).content.decode()
     assert "3 replies in 1 h" in page
     assert "slow, 5 a minute, 1 connections, for 30 min" in page
+
+
+@pytest.mark.parametrize("way", ["save", "delete"])
+def test_what_waits_for_a_limit_is_looked_at_when_all_have_heard(
+    way: str, acme: Cast, as_operator: Client
+) -> None:
+    row = ShapingRule.objects.create(match_kind="provider", match="google", connections=4)
+    inject([acme.message("you@example.org")])
+    lane = Lane.objects.get()
+    far = now_ms() + 3_600_000
+    waiting.put_off([waiting.PutOff(lane.pk, far, "hour:out-1:mx.example.org", "limit: used up")])
+    before = now_ms()
+    if way == "save":
+        assert post(as_operator, "shapingrule", {**GOOD, "connections": 5}, row.pk) == {}
+    else:
+        url = reverse("admin:egress_shapingrule_delete", args=[row.pk])
+        assert as_operator.post(url, {"post": "yes"}).status_code == 302
+    lane.refresh_from_db()
+    assert (lane.gate, lane.hold_reason) == ("", "")
+    # Not before the last process has read the new rules, and within five seconds.
+    due = round(lane.due_at.timestamp() * 1000)
+    assert due - before > shaping.KEEP_SECONDS * 1000
+    assert due - now_ms() < 5_000
 
 
 def test_only_operators_shape(acme: Cast, as_marketer: Client) -> None:
