@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import redis
@@ -25,7 +26,7 @@ from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.judge import free, slots
 from mta.egress.sources import suspended
-from mta.spool import claim, due, waiting
+from mta.spool import claim, due, rule_changes, waiting
 from mta.spool.claim import Claim, Want
 from mta.spool.due import DueLane
 from mta.spool.lanes import ENGAGED, TRANSACTIONAL
@@ -48,6 +49,8 @@ CLAIMS_A_ROUND = 64
 GATED_A_ROUND = 48
 #: Claims of one lane in one round, when it was seen to have more than one batch holds.
 CLAIMS_A_LANE = 8
+#: Changes of rules are asked for this often, seconds.
+CHANGES_SECONDS = 0.5
 #: A suspended lane is looked at again after this, milliseconds; resuming arms it at once.
 SUSPENDED_MS = 60_000
 
@@ -61,6 +64,8 @@ class Dispatcher:
         self.stopping = threading.Event()
         self.pacing = Pacing()
         self.turns = Turns(Gates(self.limits))
+        #: When changes of rules were last asked for, and which was heeded.
+        self.asked_at, self.heeded = float("-inf"), 0
 
     def run(self) -> None:
         """Dispatch until SIGTERM or SIGINT."""
@@ -91,6 +96,7 @@ class Dispatcher:
 
     def round(self) -> int:
         """Start every batch that may start now; returns how many."""
+        self.heed_changes()
         started = 0
         full: set[str] = set()
         while not self.stopping.is_set():
@@ -100,6 +106,17 @@ class Dispatcher:
             self.publish(batches)
             started += len(batches)
         return started
+
+    def heed_changes(self) -> None:
+        """Let lanes go that an old rule put off while others had not heard of the new one."""
+        now = time.monotonic()
+        if now - self.asked_at < CHANGES_SECONDS:
+            return
+        self.asked_at = now
+        changed_at = rule_changes.last_change()
+        if self.heeded < changed_at < now_ms() - rule_changes.HEARD_MS:
+            self.heeded = changed_at
+            waiting.release_all()
 
     def fill(self, full: set[str]) -> list[Batch]:
         """Claimed batches, at most CLAIMS_A_ROUND; adds domains without room to `full`."""

@@ -4,7 +4,8 @@ Rule 1: dispatch admits no faster than the limit itself: it keeps a copy of the 
         never fuller than the bucket in Redis was when it was last looked at.
 Rule 2: the copy only decides who starts; what goes out is decided by the bucket, at the last
         moment. A copy that is wrong costs a batch that comes back, never a limit.
-Rule 3: a limit that dispatch has never seen, or that is none any more, holds nobody back.
+Rule 3: a lane may wait for several limits, of which one is enough: it has what they have together.
+Rule 4: a limit that dispatch has never seen, or that is none any more, holds nobody back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mta.limits.egress import Limits
+from mta.spool.waiting import SEPARATOR
 
 #: Buckets are looked at anew after this, seconds.
 LOOK_SECONDS = 0.25
@@ -45,10 +47,39 @@ class Gate:
         full_at = max(self.full_at, now)
         return max(0.0, full_at + (min(units, self.burst) - self.burst) * self.interval - now)
 
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """The limits that a lane waits for, any of them."""
+
+    gates: tuple[Gate, ...]
+
+    @property
+    def interval(self) -> float:
+        """Seconds per unit of all together."""
+        return 1.0 / sum(1.0 / gate.interval for gate in self.gates)
+
     @property
     def quantum(self) -> int:
         """Units that are worth a batch."""
-        return max(1, min(self.burst, int(1.0 / self.interval / WAKES_PER_SECOND)))
+        burst = sum(gate.burst for gate in self.gates)
+        return max(1, min(burst, int(1.0 / self.interval / WAKES_PER_SECOND)))
+
+    def free(self, now: float) -> int:
+        return sum(gate.free(now) for gate in self.gates)
+
+    def take(self, units: int, now: float) -> None:
+        """Take units where there are most, or give (negative) ones back."""
+        for gate in sorted(self.gates, key=lambda gate: gate.free(now), reverse=True):
+            here = min(units, gate.free(now)) if units > 0 else units
+            gate.take(here, now)
+            units -= here
+        if units > 0:
+            self.gates[0].take(units, now)
+
+    def wait(self, units: int, now: float) -> float:
+        """Seconds until so many are free (at most the burst) at one of them."""
+        return min(gate.wait(units, now) for gate in self.gates)
 
 
 class Gates:
@@ -58,9 +89,10 @@ class Gates:
         self.limits, self.clock = limits, clock
         self.known: dict[str, Gate] = {}
 
-    def look(self, keys: Collection[str]) -> None:
+    def look(self, gates: Collection[str]) -> None:
         """Bring the copies up to date, in one call. Raises redis.RedisError."""
         now = self.clock()
+        keys = {key for gate in gates for key in gate.split(SEPARATOR)}
         stale = [
             key for key in keys
             if key not in self.known or now - self.known[key].looked_at > LOOK_SECONDS
@@ -84,6 +116,7 @@ class Gates:
         for key in idle:
             del self.known[key]
 
-    def get(self, key: str) -> Gate | None:
-        """The gate; None when nothing is known to hold lanes back there."""
-        return self.known.get(key) if key else None
+    def get(self, gate: str) -> Joint | None:
+        """The limits of a gate; None when nothing is known to hold lanes back there."""
+        found = tuple(self.known[key] for key in gate.split(SEPARATOR) if key in self.known)
+        return Joint(found) if found else None

@@ -18,7 +18,7 @@ from mta.policy.fairness import Fair
 from mta.spool.due import DueLane
 from mta.spool.lanes import TRANSACTIONAL
 from mta.spool.waiting import PutOff
-from tasks.gates import Gate, Gates
+from tasks.gates import Gates, Joint
 
 #: Recipients of one turn at the places under way, for a tenant of weight 1.
 TURN = 100
@@ -91,7 +91,7 @@ class Turns:
         return offers, waits
 
     def share(
-        self, key: str, gate: Gate, queues: dict[int, Queue], weights: Mapping[int, int]
+        self, key: str, gate: Joint, queues: dict[int, Queue], weights: Mapping[int, int]
     ) -> list[Offer]:
         """Give what the limit has free to the lanes in turn."""
         fair = self.fair(key)
@@ -118,7 +118,7 @@ class Turns:
         return [Offer(lanes[lane_id], units, key) for lane_id, units in given.items()]
 
     def line_up(
-        self, key: str, gate: Gate, queues: dict[int, Queue], weights: Mapping[int, int], now: int
+        self, key: str, gate: Joint, queues: dict[int, Queue], weights: Mapping[int, int], now: int
     ) -> list[PutOff]:
         """Tell those that got nothing when their turn comes, in the order of turns."""
         waits: list[PutOff] = []

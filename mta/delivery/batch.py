@@ -44,6 +44,8 @@ class Path:
     rate: float = 0.0
     #: Whether replies had slowed the path when it was chosen.
     throttled: bool = False
+    #: Whether no other source may take what this one has no room for.
+    alone: bool = True
     #: The lease of the one connection that may try a dead site; "" when it is not dead.
     probe: str = ""
     #: Waits such as "5m,30m", and hours of life, that the rules ask for; "" and 0: the stream's.

@@ -7,7 +7,8 @@ Rule 2: only warmup, and sources that the receiver blocks, send mail to the over
 Rule 3: retried mail keeps its source (greylisting), unless that one is blocked, stopped, or has
         used up its warmup.
 Rule 4: engaged recipients go to warming sources first: a cold address is judged by its first mail.
-Rule 5: one question to Redis answers for a whole convoy.
+Rule 5: mail that waits, waits for all its ways together: it goes as soon as one of them has room.
+Rule 6: one question to Redis answers for a whole convoy.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from dataclasses import dataclass
 from mta import wiring
 from mta.delivery.batch import Batch
 from mta.delivery.path_limits import PathLimits
-from mta.egress.sources import SourceFacts
+from mta.egress.sources import PoolFacts, SourceFacts
 from mta.limits.egress import Bucket, Room
 from mta.net.dns import Route
 from mta.policy.balance import Candidate, choose_source
 from mta.policy.shaping import Explained
 from mta.policy.throttled import Throttled
+from mta.spool import waiting
 from mta.storage.fields import now_ms
 
 #: A lane that a rate keeps back is woken for this share of a second's messages, at least one.
@@ -56,6 +58,8 @@ class Taken:
     free: int | None
     #: For what is beyond `free`.
     wait: Wait
+    #: Whether there is no other way for what this one does not take.
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,11 @@ def rooms(ways: Sequence[Way]) -> list[Room]:
 
 
 def decide(
-    batch: Batch, ways: Sequence[tuple[Way, Room]], wanted: int, rng: random.Random
+    batch: Batch,
+    pool: PoolFacts | None,
+    ways: Sequence[tuple[Way, Room]],
+    wanted: int,
+    rng: random.Random,
 ) -> Taken | Wait:
     """The way for a batch that wants to send to `wanted` recipients; there is one at least."""
     now = now_ms()
@@ -91,11 +99,21 @@ def decide(
     )
     for way, room in free:
         if way.source.id == chosen:
-            return Taken(way, room.free, beyond(way, room, wanted, now))
+            rest = (
+                Wait(now, "goes another way")
+                if others(pool, ways)
+                else beyond(way, room, wanted, now)
+            )
+            return Taken(way, room.free, rest, alone=not others(pool, ways))
     if not open_ways:
-        return shortest([until_open(way) for way, _ in ways], overflows=True)
+        return joined([until_open(way) for way, _ in ways], overflows=True)
     waits = [closed(way, room, wanted, now) for way, room in open_ways]
-    return shortest(waits, overflows=all(warm_full(*pair) for pair in open_ways))
+    return joined(waits, overflows=all(warm_full(*pair) for pair in open_ways))
+
+
+def others(pool: PoolFacts | None, ways: Sequence[tuple[Way, Room]]) -> bool:
+    """Whether what this way cannot take may find another."""
+    return len(ways) > 1 or (pool is not None and pool.overflow_id is not None)
 
 
 def blocked(way: Way, now: int) -> bool:
@@ -152,9 +170,13 @@ def quantum_ms(bucket: Bucket, wanted: int) -> int:
     return round((units - 1) / bucket.per_second * 1000)
 
 
-def shortest(waits: Sequence[Wait], *, overflows: bool) -> Wait:
+def joined(waits: Sequence[Wait], *, overflows: bool) -> Wait:
+    """The first end of several waits; the gates of all."""
     first = min(waits, key=lambda wait: wait.until)
-    return Wait(first.until, first.reason, first.gate, overflows)
+    gate = waiting.SEPARATOR.join(dict.fromkeys(wait.gate for wait in waits if wait.gate))
+    return Wait(
+        first.until, first.reason, gate if len(gate) <= waiting.LONGEST_GATE else "", overflows
+    )
 
 
 #: What a key says to people, by its first word.

@@ -18,13 +18,12 @@ from mta.delivery.batch import Batch, Outcome
 from mta.delivery.choice import Choice
 from mta.delivery.choose import LOOK_AGAIN_MS, Taken, Wait
 from mta.delivery.routing import choices
-from mta.delivery.shaping import rules
+from mta.delivery.shaping import limits_of_path
 from mta.delivery.ways import Plan, path_of, ways_for
 from mta.egress.sources import Snapshot, snapshot, suspended
 from mta.mail.reply import ReplyError, parse_reply
 from mta.net.dns import ResolveError, Route
-from mta.policy.shaping import providers
-from mta.policy.site import provider_of, site_name
+from mta.policy.site import site_name
 from mta.spool import campaigns, waiting
 from mta.spool.streams import stream_facts
 from mta.storage import bulk
@@ -84,8 +83,9 @@ def planned(batch: Batch, found: Route, egress: Snapshot) -> Plan:
     names = [host.name for host in found.hosts]
     # A pool that somebody deleted after mail was moved to it is none.
     pool = egress.pools.get(batch.pool_id) if batch.pool_id else None
+    site = site_name(names)
     return Plan(
-        batch, waiting_of(batch), site_name(names), provider_of(names, providers(rules())), found,
+        batch, waiting_of(batch), site, limits_of_path(site, names).provider, found,
         pool or egress.pools.get(stream_facts(batch.stream_id).pool_id),
     )  # fmt: skip
 
@@ -171,7 +171,7 @@ def ended(plan: Plan, end: Taken | Wait) -> Batch:
     """The batch with its path, as far as it may go now."""
     if isinstance(end, Wait):
         return put_off(plan.batch, plan.waiting, end)
-    batch = replace(plan.batch, path=path_of(end.way))
+    batch = replace(plan.batch, path=path_of(end.way, alone=end.alone))
     if end.free is None or end.free >= len(plan.waiting):
         return batch
     batch = replace(batch, window=max(1, end.free))

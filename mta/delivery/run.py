@@ -113,10 +113,9 @@ class Run:
         for bucket in self.buckets:
             if bucket.key == gate:
                 until += quantum_ms(bucket, want)
-        for counter in self.counters:
-            # Another source may take it at once: resolve sees that this one is used up.
-            if counter.key == gate:
-                until, gate = now, ""
+        if not self.path.alone or any(counter.key == gate for counter in self.counters):
+            # Another source may take it at once, or the next day: resolve sees what is used up.
+            until, gate = now, ""
         self.limit(until, said(grant.limited_by), gate)
 
     async def sleep(self, seconds: float) -> None:

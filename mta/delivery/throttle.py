@@ -9,15 +9,18 @@ Rule 3: what a process had accepted before the trouble began is reported with th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from django.db import DatabaseError
+
 from mta import wiring
 from mta.delivery.batch import Outcome, Path
 from mta.delivery.lessor import slot_key
-from mta.delivery.shaping import automations
+from mta.delivery.shaping import automations, shipped_automations
 from mta.delivery.throttle_replies import Reading, read_replies
 from mta.delivery.throttle_states import KEEP_SECONDS, LEVEL_SECONDS, States, level_key, states
 from mta.policy import automation, throttle
@@ -29,6 +32,7 @@ from mta.policy.throttled import Throttled
 from mta.storage.fields import now_ms
 from mta.storage.transactions import let_go
 
+log = logging.getLogger(__name__)
 PathKey = tuple[str, str, str]
 REPORT_SECONDS = 0.25
 #: Paths whose accepted messages are remembered.
@@ -210,13 +214,21 @@ class Watch:
 
     def automation(self, provider: str, text: str) -> AutomationRule | None:
         """The automation that a reply counts for; replies repeat, so answers are kept."""
-        rules = automations()
+        rules = self.known_automations()
         if rules is not self.rules or len(self.matched) >= MOST_PATHS:
             self.rules, self.matched = rules, {}
         key = (provider, text)
         if key not in self.matched:
             self.matched[key] = automation.matching(rules, provider, text)
         return self.matched[key]
+
+    def known_automations(self) -> Sequence[AutomationRule]:
+        """Those in force; the last known, or the shipped ones, while the database is away."""
+        try:
+            return automations()
+        except DatabaseError as error:
+            log.warning("automations not read: %s", type(error).__name__)
+            return self.rules or shipped_automations()
 
     def reached(self, rule: AutomationRule, source: str, reach: str, count: int) -> bool:
         if rule.threshold <= count:

@@ -119,7 +119,7 @@ def end_of(plan: Plan, pairs: Sequence[tuple[Way, Room]], rng: random.Random) ->
             now_ms() + LOOK_AGAIN_MS, f"no active source in pool {pool}",
             waiting.suspended("pool", pool), overflows=True,
         )  # fmt: skip
-    return decide(plan.batch, pairs, len(plan.waiting), rng)
+    return decide(plan.batch, plan.pool, pairs, len(plan.waiting), rng)
 
 
 def members_of(plan: Plan, egress: Snapshot) -> list[tuple[SourceFacts, int]]:
@@ -168,7 +168,7 @@ def way_of(
     return Way(source, weight, site, hosts, explained, limits, state, warmup is not None)
 
 
-def path_of(way: Way) -> Path:
+def path_of(way: Way, *, alone: bool) -> Path:
     """What deliver has to know."""
     source, limits, shaped = way.source, way.limits, way.explained.limits
     path = Path(
@@ -190,6 +190,7 @@ def path_of(way: Way) -> Path:
         opens=bucket_rows(limits.opens),
         rate=limits.rate,
         throttled=way.throttled is not None,
+        alone=alone,
         probe=way.throttled.probe if way.throttled else "",
         retry_steps=shaped.retry_steps,
         life_hours=shaped.life_hours,

@@ -108,7 +108,7 @@ class Lane(models.Model):
     earliest_at = InstantField(default=0)
     #: A limit lets nothing of it through before this, whatever is due; its key is the gate.
     wait_until = InstantField(default=0)
-    gate = models.CharField(max_length=300, blank=True)
+    gate = models.CharField(max_length=1000, blank=True)
     #: Largest batch that the last limits admitted, 1 to 100.
     window = models.PositiveSmallIntegerField(default=100)
     #: MX rollup found at the last look-up.

@@ -286,6 +286,6 @@ def waiting_note(context: Context, back: Sequence[Result], now: int, before: Not
     last = max(back, key=lambda r: r.until)
     return replace(
         before or Note(context.lane_id, site=context.site or None, window=context.window),
-        due_at=now, wait_until=last.until, gate=last.gate[:300], hold_reason=last.reply[:200],
+        due_at=now, wait_until=last.until, gate=last.gate, hold_reason=last.reply[:200],
         window=context.window,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Lanes that wait as a whole: a limit or a person lets nothing of them through before an instant.
 
-Rule 1: what keeps a lane back is its gate: the key of a limit, or `suspended(scope, key)`.
+Rule 1: what keeps a lane back is its gate: the keys of limits, of which one is enough to let it go
+        on, or `suspended(scope, key)`.
 Rule 2: the lane waits, its recipients stay as they are: none is tried, rewritten or asked again.
 Rule 3: whoever ends the reason releases the gate; a lane that nobody releases wakes by itself.
 """
@@ -16,6 +17,9 @@ from mta.spool import lanes
 from mta.spool.lanes import Note
 from mta.storage.fields import now_ms
 from mta.storage.transactions import write
+
+#: Between the keys of a gate; no name has it. A gate that is longer is left out.
+SEPARATOR, LONGEST_GATE = " | ", 1000
 
 
 class PutOff(NamedTuple):
@@ -36,7 +40,7 @@ def put_off(waits: Sequence[PutOff]) -> None:
     """Let lanes wait; one that waits longer already keeps the later instant's reason."""
     if waits:
         notes = [
-            Note(one.lane_id, due_at=one.until, wait_until=one.until, gate=one.gate[:300],
+            Note(one.lane_id, due_at=one.until, wait_until=one.until, gate=one.gate,
                  hold_reason=one.reason[:200] or None)
             for one in waits
         ]  # fmt: skip
@@ -45,39 +49,47 @@ def put_off(waits: Sequence[PutOff]) -> None:
 
 def release(gate: str) -> int:
     """Let lanes behind this gate go now; returns how many. The caller rings the dispatcher."""
-    return let_go("gate = %s", [gate])
+    return let_go(*behind([gate]))
+
+
+def behind(gates: Sequence[str]) -> tuple[str, list[str]]:
+    """SQL of "waits behind one of these"."""
+    place = "strpos" if lanes.is_postgresql() else "instr"
+    one = f"{place}('{SEPARATOR}' || gate || '{SEPARATOR}', %s) > 0"
+    params = [f"{SEPARATOR}{gate}{SEPARATOR}" for gate in gates]
+    return f"gate <> '' AND ({' OR '.join([one] * len(gates))})", params
 
 
 def shorten(gates: Sequence[str], until: int) -> int:
     """Let lanes behind these gates wait until an instant (ms) at most; returns how many do."""
 
     def work() -> int:
-        marks = ", ".join(["%s"] * len(gates))
+        condition, params = behind(gates)
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE spool_lane SET wait_until = %s, "  # noqa: S608
                 "due_at = CASE WHEN due_at IS NULL THEN NULL ELSE %s END "
-                f"WHERE gate IN ({marks}) AND wait_until > %s",
-                [until, until, *gates, until],
+                f"WHERE {condition} AND wait_until > %s",
+                [until, until, *params, until],
             )
             return int(cursor.rowcount)
 
     return write(work, durable=False) if gates else 0
 
 
-def release_all() -> int:
-    """Let every lane go that a limit or a person keeps back: the rules have changed."""
-    return let_go("gate <> ''", [])
+def release_all(at: int = 0) -> int:
+    """Let every lane go, at an instant (ms; 0 now), that a limit or a person keeps back."""
+    return let_go("gate <> ''", [], at)
 
 
-def let_go(condition: str, params: Sequence[str]) -> int:
+def let_go(condition: str, params: Sequence[str], at: int = 0) -> int:
     def work() -> int:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE spool_lane SET wait_until = 0, gate = '', hold_reason = '', "  # noqa: S608
                 "due_at = CASE WHEN due_at IS NULL THEN NULL ELSE %s END "
                 f"WHERE {condition}",
-                [now_ms(), *params],
+                [max(at, now_ms()), *params],
             )
             return int(cursor.rowcount)
 

@@ -147,18 +147,20 @@ def watch(
     from tests.demo import spool
 
     progress = Progress(begun)
+    blocking = {role.domain for role, _ in planned if role.blocks}
     deadline = time.monotonic() + OUTCOME_SECONDS
     while True:
         states = spool.states()
         progress.show(states)
-        done = sum(count for state, count in states.items() if state in FINAL)
+        fates = [Fate(*values) for values in spool.fates()]
+        done = sum(fate.state in FINAL or (fate.state == spool.WAITING and fate.domain in blocking)
+                   for fate in fates)  # fmt: skip
         if done >= len(planned) or time.monotonic() > deadline:
             break
         if not up.running:
             raise DemoFailed(f"the stack ended: {up}")
         time.sleep(LOOK_AGAIN)
     progress.end()
-    fates = [Fate(*values) for values in spool.fates()]
     return judge(planned, fates, world.times_accepted())
 
 

@@ -42,6 +42,8 @@ def fault(role: Role, fate: Fate, accepted: int) -> str:
 
     `accepted` is how often the receiver took mail for it: 0 is a loss, 2 a duplicate.
     """
+    if role.blocks and fate.state == "waiting":
+        return f"{fate.address} waits although the receiver took it" if accepted else ""
     if fate.state != role.outcome:
         return f"{fate.address} is {fate.state}, not {role.outcome}: {fate.last_reply}"
     if role.outcome == "delivered":

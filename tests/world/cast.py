@@ -32,6 +32,8 @@ class Role:
     records: tuple[Record, ...] = ()
     #: Local part of its recipients; {n} is a number.
     local_part: str = "user{n}"
+    #: It blocks whoever sends: what was not refused yet waits for the end of the block.
+    blocks: bool = False
     #: Share of a campaign in parts; slow receivers get fewer.
     weight: int = 4
     #: Other domains whose mail its peers take.
@@ -99,6 +101,7 @@ ROLES: tuple[Role, ...] = (
     receiver(
         "block", "Blocks the sender by a block list: 554 5.7.1.", "bounced",
         net=5, behaviour=make("block"), bounce_class="reputation", reply="554 5.7.1",
+        blocks=True,
     ),
     first_dead(),
     address_only(),

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='lane',
             name='gate',
-            field=models.CharField(blank=True, max_length=300),
+            field=models.CharField(blank=True, max_length=1000),
         ),
         migrations.AddField(
             model_name='lane',
