@@ -3,7 +3,7 @@
 from django.urls import path
 
 from dashboard import health, metrics
-from dashboard.pages import front, messages, queues, routing, search, throttles, warmup
+from dashboard.pages import control, front, messages, queues, routing, search, throttles, warmup
 
 app_name = "dashboard"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     path("throttles/", throttles.throttles, name="throttles"),
     path("warmup/", warmup.warmup, name="warmup"),
     path("warmup/simulate/", warmup.simulator, name="simulate"),
+    path("control/", control.control, name="control"),
     path("messages/<str:name>/", messages.message, name="message"),
     path("recipients/<str:name>/", messages.recipient, name="recipient"),
     path("metrics", metrics.metrics, name="metrics"),

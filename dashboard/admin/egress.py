@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from dashboard import display, roles
 from dashboard.admin.base import ChoicesDropdownFilter, Row, SeenFilter
+from dashboard.admin.draining import Drains
 from dashboard.admin.inlines import RowInline
 from dashboard.forms.egress import (
     MemberFormSet,
@@ -103,8 +104,9 @@ class MembershipInline(RowInline):
 
 
 @admin.register(Source)
-class SourceAdmin(Row):
+class SourceAdmin(Drains, Row):
     form = SourceForm
+    actions = ["drain", "undrain"]
     list_display = ["name", "leaves", "ehlo", "status_label", "warmup", "pools_count"]
     list_filter = [
         ("kind", ChoicesDropdownFilter), ("status", ChoicesDropdownFilter),

@@ -51,15 +51,17 @@ class TenantAdmin(Row):
         (
             "Quotas",
             {
-                "description": "Recipients accepted from this tenant; empty is without limit.",
-                "fields": [("quota_per_hour", "quota_per_day")],
+                "description": "Recipients per hour and day of the clock (UTC); empty: no limit.",
+                "fields": [("quota_per_hour", "quota_per_day"), "quota_action"],
             },
         ),
         (
             "Fairness",
             {
-                "description": "A tenant of weight 2 gets twice the share of a busy site.",
-                "fields": ["weight"],
+                "description": "Where several tenants have mail for a busy site, each gets a share "
+                "in proportion to its weight: of weight 2 twice that of weight 1. What one does "
+                "not use the others have.",
+                "fields": [("weight", "messages_per_second")],
             },
         ),
     ]
@@ -83,6 +85,14 @@ class StreamAdmin(Row):
             {
                 "description": "How long mail of this stream is tried, and how often.",
                 "fields": ["retry_steps", "life_hours", "sends_dsn"],
+            },
+        ),
+        (
+            "Rate",
+            {
+                "description": "What the stream may send in all, to whomever; the excess waits. "
+                "Empty is without limit.",
+                "fields": [("messages_per_second", "messages_per_hour", "messages_per_day")],
             },
         ),
     ]

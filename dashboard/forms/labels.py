@@ -22,6 +22,15 @@ LABELS: dict[str, dict[str, Words]] = {
         "status_reason": Words("Reason", "Shown to people who ask why."),
         "quota_per_hour": Words("Per hour"),
         "quota_per_day": Words("Per day"),
+        "quota_action": Words(
+            "The excess",
+            "Delay: everything is taken, and waits for the next hour or day. Reject: it is refused "
+            "when it is handed in, by API with 429, by SMTP with 452.",
+        ),
+        "weight": Words(help="Share of a busy site relative to other tenants."),
+        "messages_per_second": Words(
+            "Messages per second", "Of all its streams together; empty is without limit."
+        ),
     },
     "stream": {
         "kind": Words(
@@ -34,6 +43,9 @@ LABELS: dict[str, dict[str, Words]] = {
         ),
         "life_hours": Words("Life in hours", "After that waiting mail expires and is reported."),
         "sends_dsn": Words("Report failures", "To the reverse path, as RFC 3464 asks."),
+        "messages_per_second": Words("Messages per second"),
+        "messages_per_hour": Words("Messages per hour"),
+        "messages_per_day": Words("Messages per day"),
     },
     "sendingdomain": {"domain": Words(help="Such as mail.example.org or bücher.example.")},
     "dkimkey": {

@@ -28,6 +28,11 @@ NAVIGATION: list[dict[str, Any]] = [
                 "icon": "stacks",
                 "link": reverse_lazy("dashboard:queues"),
             },
+            {
+                "title": "Control mail",
+                "icon": "rule",
+                "link": reverse_lazy("dashboard:control"),
+            },
             table("Messages", "mail", "spool_message"),
             table("Recipients", "alternate_email", "spool_recipient"),
             table("Attempts", "outgoing_mail", "spool_attempt"),
