@@ -16,13 +16,17 @@ from dashboard.admin.base import ChoicesDropdownFilter, Row
 from dashboard.forms.shaping import AutomationRuleForm, ShapingRuleForm
 from mta.delivery import shaping
 from mta.egress.models import AutomationRule, ShapingRule
-from mta.policy.shaping import PERIODS
 
-#: How the list says a value, besides rates and time-outs.
+#: How lists say a value, besides time-outs.
 WORDS = {
     "connections": "{} connections",
-    "connections_per_minute": "{} new a min",
+    "connections_per_minute": "{} new a minute",
     "messages_per_connection": "{} a connection",
+    "messages_per_second": "{} a second",
+    "messages_per_minute": "{} a minute",
+    "messages_per_hour": "{} an hour",
+    "messages_per_day": "{} a day",
+    "rate_per_minute": "{} a minute",
     "burst": "burst {}",
     "tls": "TLS {}",
     "retry_steps": "retry {}",
@@ -30,16 +34,20 @@ WORDS = {
 }
 
 
+def worded(row: Model) -> Iterator[str]:
+    """What the row sets, in few words each."""
+    for name, words in WORDS.items():
+        value = getattr(row, name, None)
+        if value not in (None, ""):
+            said = words.format(value if isinstance(value, str) else f"{value:g}")
+            yield said.removesuffix("s") if said == "1 connections" else said
+
+
 def said(row: ShapingRule) -> Iterator[str]:
-    """What the rule sets, in few words each."""
+    """What a shaping rule says, for the list."""
     if row.mx_suffixes:
         yield f"MX {row.mx_suffixes}"
-    for name, words in WORDS.items():
-        if (value := getattr(row, name)) not in (None, ""):
-            yield words.format(value if isinstance(value, str) else f"{value:g}")
-    for name in PERIODS:
-        if (value := getattr(row, name)) is not None:
-            yield f"{value:g} a {name.rpartition('_')[2]}"
+    yield from worded(row)
     waits = [field.name for field in row._meta.fields if field.name.endswith("_timeout")]
     if number := sum(getattr(row, name) is not None for name in waits):
         yield f"{number} time-out{'s' * (number > 1)}"
@@ -182,14 +190,5 @@ class AutomationRuleAdmin(ActsAtOnce):
 
     @admin.display(description="Does", ordering="action")
     def does(self, row: AutomationRule) -> str:
-        given = [
-            words.format(f"{value:g}")
-            for name, words in (
-                ("rate_per_minute", "{} a minute"),
-                ("connections", "{} connections"),
-                ("messages_per_connection", "{} a connection"),
-            )
-            if (value := getattr(row, name)) is not None
-        ]
-        what = ", ".join([str(row.get_action_display()).lower(), *given])
+        what = ", ".join([str(row.get_action_display()).lower(), *worded(row)])
         return f"{what}, for {display.span(row.duration_seconds)}"

@@ -138,6 +138,8 @@ def test_an_empty_field_shows_what_holds(db: None, as_operator: Client) -> None:
     assert 'placeholder="50 (google)"' in box
     (box,) = re.findall(r'<input[^>]*name="messages_per_second"[^>]*>', page)
     assert 'placeholder="100 (default)"' in box
+    (box,) = re.findall(r'<input[^>]*name="burst"[^>]*>', page)
+    assert 'placeholder=' not in box
 
 
 def test_the_list_says_what_a_rule_sets(acme: Cast, as_operator: Client) -> None:
@@ -147,7 +149,7 @@ def test_the_list_says_what_a_rule_sets(acme: Cast, as_operator: Client) -> None
     )  # fmt: skip
     page = as_operator.get(reverse("admin:egress_shapingrule_changelist")).content.decode()
     assert "x.test from acme-source" in page
-    assert "2 connections, TLS required, retry 5m, life 4 h, 90 a hour, 1 time-out" in page
+    assert "2 connections, 90 an hour, TLS required, retry 5m, life 4 h, 1 time-out" in page
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_the_list_says_what_an_automation_does(db: None, as_operator: Client) ->
     )  # fmt: skip
     page = as_operator.get(reverse("admin:egress_automationrule_changelist")).content.decode()
     assert "3 replies in 1 h" in page
-    assert "slow, 5 a minute, 1 connections, for 30 min" in page
+    assert "slow, 1 connection, 5 a minute, for 30 min" in page
 
 
 @pytest.mark.parametrize("way", ["save", "delete"])
