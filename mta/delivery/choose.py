@@ -105,9 +105,8 @@ def decide(
                 else beyond(way, room, wanted, now)
             )
             return Taken(way, room.free, rest, alone=not others(pool, ways))
-    if not open_ways:
-        return joined([until_open(way) for way, _ in ways], overflows=True)
     waits = [closed(way, room, wanted, now) for way, room in open_ways]
+    waits += [until_open(way) for way, _ in ways if blocked(way, now)]
     return joined(waits, overflows=all(warm_full(*pair) for pair in open_ways))
 
 
