@@ -34,7 +34,9 @@ class ControlForm(forms.Form):
     order = forms.ChoiceField(
         label="Order", choices=[(name, words[0]) for name, words in ORDERS.items()]
     )
-    pool = forms.ModelChoiceField(Pool.objects.none(), required=False, label="To pool")
+    pool = forms.ModelChoiceField(
+        Pool.objects.none(), required=False, label="To pool", empty_label="only when it moves"
+    )
     tenant = forms.ChoiceField(required=False)
     stream = forms.CharField(required=False, max_length=63)
     campaign = forms.CharField(required=False, max_length=128)
