@@ -22,7 +22,14 @@ from mta.delivery.batch import Outcome, Path
 from mta.delivery.lessor import slot_key
 from mta.delivery.shaping import automations, shipped_automations
 from mta.delivery.throttle_replies import Reading, read_replies
-from mta.delivery.throttle_states import KEEP_SECONDS, LEVEL_SECONDS, States, level_key, states
+from mta.delivery.throttle_states import (
+    KEEP_SECONDS,
+    LEVEL_SECONDS,
+    States,
+    level_key,
+    states,
+    tries,
+)
 from mta.policy import automation, throttle
 from mta.policy.automation_rules import AutomationRule
 from mta.policy.throttle import PathState, Seen, path_key
@@ -249,12 +256,3 @@ class Watch:
                 soon = min(view.until, now + round(KEEP_SECONDS * 1000) + 100)
                 return Stop(soon - self.states.offset, view.reason, view.gate)
         return None
-
-
-def tries(state: PathState | None) -> bool:
-    """Whether the path waits for one message to be taken."""
-    if state is None:
-        return False
-    died = state.death is not None and state.death.certain
-    is_blocked = state.block is not None and state.block.level > 0
-    return died or is_blocked or (state.rate is not None and state.rate.trying)

@@ -104,6 +104,8 @@ class States:
             ttl = throttle.ttl_ms(after, now) if after is not None else 1
             if self.paths.swap(key, text, new, ttl):
                 self.kept[key] = (time.monotonic(), new, after)
+                if before is not None and tries(before) and not tries(after):
+                    self.paths.refill(before.gate)
                 if not by_person:
                     self.tell(before, after, told)
                 return before, after
@@ -146,6 +148,15 @@ def waited(state: PathState) -> bool:
     died = state.death is not None and state.death.certain
     is_blocked = state.block is not None and state.block.level > 0
     return died or is_blocked or stopped_ms(state) >= WAITED_MS
+
+
+def tries(state: PathState | None) -> bool:
+    """Whether the path waits for one message to be taken."""
+    if state is None:
+        return False
+    died = state.death is not None and state.death.certain
+    is_blocked = state.block is not None and state.block.level > 0
+    return died or is_blocked or (state.rate is not None and state.rate.trying)
 
 
 def news(before: PathState | None, after: PathState | None) -> list[Change]:

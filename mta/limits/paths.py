@@ -32,6 +32,7 @@ class Paths:
         self._state = f"{prefix}path:"
         self._index = f"{prefix}paths"
         self._replies = f"{prefix}replies:"
+        self._prefix = prefix
         self._swap = load(client, "swap")
         self._strike = load(client, "strike")
 
@@ -63,6 +64,10 @@ class Paths:
         self._client.zremrangebyscore(self._index, "-inf", now)
         found: Any = self._client.zrange(self._index, 0, -1)
         return [text(key) for key in found]
+
+    def refill(self, bucket: str) -> None:
+        """Let a bucket of mta.limits.egress begin anew: what it owes was owed at a slower rate."""
+        self._client.delete(self._prefix + bucket)
 
     def strike(self, name: str, count: int, threshold: int, seconds: float) -> bool:
         """Count `count` replies; True when `threshold` came within `seconds`, and begin anew."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
+from django.db import OperationalError
 
 from mta import wiring
-from mta.delivery import throttle_states
+from mta.delivery import throttle, throttle_states
 from mta.delivery.batch import Outcome, Path
 from mta.delivery.throttle import Watch, throttled
 from mta.events.models import Decision
@@ -168,8 +170,24 @@ def test_a_worker_believes_an_old_block_no_more(
 ) -> None:
     watch.after(path(), said(BANNED))
     assert watch.after(path(), taken()) is not None, "under way when the block came"
-    monkeypatch.setattr(throttle_states.time, "monotonic", lambda: 1e12)
+    monkeypatch.setattr(time, "monotonic", lambda: 1e12)
     assert watch.after(path(), taken()) is None, "a person may have reset it meanwhile"
+
+
+def test_a_database_that_is_away_stops_no_delivery(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(throttle, "automations", away)
+    monkeypatch.setattr(throttle_states, "record", away)
+    yahoo = path(provider="yahoo")
+    watch.after(yahoo, said(TSS04, "mail", 2))
+    found = view(yahoo)
+    assert found is not None
+    assert found.gate == "throttle:mail-1:@yahoo"
+    assert kinds() == []
 
 
 def test_a_person_resets_a_path(watch: Watch) -> None:
