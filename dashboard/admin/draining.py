@@ -49,6 +49,8 @@ def confirmation(request: HttpRequest, rows: list[Source], *, drain: bool) -> Ht
     for row in rows:
         found = draining.load(row)
         told = f"{found.status}; {found.bound:,} waiting recipients bound to it"
+        if found.connections is not None:
+            told += f"; {found.connections:,} connections open"
         if drain and found.alone_in:
             told += f"; no other active source in {', '.join(found.alone_in)}: mail waits"
         facts.append((row.name, told))

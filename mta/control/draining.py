@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import redis
 from django.db.models import Q
 
+from mta import wiring
 from mta.control.refusal import Refused
 from mta.egress.models import Pool, Source, SourceStatus
 from mta.egress.sources import KEEP_SECONDS, forget
@@ -35,8 +37,10 @@ class Load:
     status: str
     #: Waiting recipients that an earlier attempt bound to it.
     bound: int
-    #: Of those that are in flight, the ones that were bound to it before.
+    #: Recipients in flight that were bound to it before.
     in_flight: int
+    #: Connections that workers have open from it now; None when Redis cannot be asked.
+    connections: int | None
     #: Pools that would have no other active source.
     alone_in: tuple[str, ...]
 
@@ -63,8 +67,20 @@ def load(source: Source) -> Load:
         source.status,
         rows.filter(state__in=sorted(WAITING)).count(),
         rows.filter(state=State.CLAIMED).count(),
+        connections_of(source.name),
         tuple(alone),
     )
+
+
+def connections_of(source: str) -> int | None:
+    """Leases of connections from the source, to sites or else to providers as a whole."""
+    limits = wiring.limits()
+    try:
+        held = {key: limits.held(key) for key in limits.names(f"connections:{source}:")}
+    except redis.RedisError:
+        return None
+    whole = sum(number for key, number in held.items() if ":@" in key)
+    return max(whole, sum(held.values()) - whole)
 
 
 def drain(source: Source, *, by: str, reason: str = "") -> Load:

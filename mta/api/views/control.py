@@ -208,7 +208,10 @@ class SourceLoadShape(Shape):
     source = serializers.CharField()  # type: ignore[assignment]  # not Field.source
     status = serializers.ChoiceField(SourceStatus.values)
     bound = serializers.IntegerField(help_text="Waiting recipients that were tried from it.")
-    in_flight = serializers.IntegerField(help_text="Of those, the ones under way.")
+    in_flight = serializers.IntegerField(help_text="Under way, and tried from it before.")
+    connections = serializers.IntegerField(
+        allow_null=True, help_text="Open from it now; null: not known."
+    )
     alone_in = serializers.ListField(
         child=serializers.CharField(), help_text="Pools without another active source."
     )
@@ -220,6 +223,7 @@ def load_dict(found: Load) -> dict[str, Any]:
         "status": found.status,
         "bound": found.bound,
         "in_flight": found.in_flight,
+        "connections": found.connections,
         "alone_in": list(found.alone_in),
     }
 

@@ -43,7 +43,8 @@ def as_text(found: Load, *, done: bool) -> str:
     lines = [
         f"source {found.source} is {found.status}",
         f"  bound      {found.bound:,} waiting recipients were tried from it before",
-        f"  in flight  {found.in_flight:,} of those",
+        f"  in flight  {found.in_flight:,} of those, "
+        f"{'?' if found.connections is None else found.connections} connections are open",
     ]
     if found.alone_in:
         lines.append(f"  no other active source in pool {', '.join(found.alone_in)}: mail waits")

@@ -10,6 +10,8 @@ from django.core.management import CommandError
 from django.utils import timezone
 
 from mta.control import upkeep
+from mta.delivery import route
+from mta.delivery.batch import Batch
 from mta.egress.models import Suspension
 from mta.egress.sources import forget
 from mta.events.models import Decision, Event
@@ -54,6 +56,25 @@ def test_a_suspended_campaign_is_held_and_released_exactly(cast: Cast) -> None:
     assert states()["bob@x.test"] == "held"
     assert Recipient.objects.get(address="ann@x.test").last_reply == ""
     assert not campaigns.any_suspended()
+
+
+def test_resolve_holds_what_it_meets_of_a_suspended_campaign(cast: Cast) -> None:
+    text_of_suspension = "campaign acme/spring is suspended"
+    inject([cast.message("ann@x.test", campaign="spring"), cast.message("bob@x.test")])
+    taken = desk.take("x.test")
+    Suspension.objects.create(scope="campaign", key="acme/spring")
+    forget()
+    batch = Batch(taken.token, taken.lane_id, cast.tenant.pk, cast.transactional.pk, "x.test",
+                  taken.recipient_ids, 0)  # fmt: skip
+    (held,) = route.refused([batch])[taken.token]
+    assert (held.kind, held.reply) == ("held", text_of_suspension)
+    assert Recipient.objects.get(pk=held.recipient_id).address == "ann@x.test"
+    # As settle writes it, resume finds it.
+    Recipient.objects.filter(pk=held.recipient_id).update(
+        state="held", claim_token=None, next_attempt_at=None, last_reply=held.reply
+    )
+    assert answer("resume", "acme/spring")["recipients"] == 1
+    assert Recipient.objects.get(pk=held.recipient_id).next_attempt_at is not None
 
 
 def test_release_gives_the_last_reply_back(cast: Cast) -> None:

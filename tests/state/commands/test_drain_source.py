@@ -10,6 +10,7 @@ from mta import wiring
 from mta.egress.models import Pool, PoolMember, Source
 from mta.egress.sources import snapshot
 from mta.events.models import Decision
+from mta.limits.egress import Slot
 from mta.spool import waiting
 from mta.spool.inject import inject
 from mta.spool.models import Lane, Recipient
@@ -60,6 +61,15 @@ def test_undo_wakes_what_found_no_source(cast: Cast) -> None:
     assert list(Decision.objects.order_by("id").values_list("kind", flat=True)) == [
         "drain", "undrain",
     ]  # fmt: skip
+
+
+def test_open_connections_are_counted(cast: Cast) -> None:
+    limits = wiring.limits()
+    for key in ("acme-source:mx.x.test", "acme-source:mx.y.test", "acme-source:@google"):
+        limits.acquire([Slot(f"connections:{key}", 9, f"holder of {key}", 60)])
+    limits.acquire([Slot("connections:acme-source-2:mx.x.test", 9, "another", 60)])
+    assert answer("drain_source", "acme-source")["load"]["connections"] == 2
+    assert "2 connections are open" in text("drain_source", "acme-source")
 
 
 def test_refusals(cast: Cast) -> None:
