@@ -20,7 +20,6 @@ from mta.egress.models import (
     WarmupState,
     WarmupStatus,
 )
-from mta.policy.warmup import daily_cap
 from mta.tenants.models import Stream
 
 #: A change in the admin acts within this many seconds.
@@ -48,12 +47,6 @@ class SourceFacts:
     def has_schedule(self) -> bool:
         """Whether a warmup schedule governs it, over or not."""
         return bool(self.stages) and self.warmup_started_on is not None
-
-    def cap(self, today: date) -> int | None:
-        """Messages that it may send to one provider today; None when it is warm."""
-        if not self.stages or self.warmup_started_on is None:
-            return None
-        return daily_cap(self.stages, self.warmup_started_on, today)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ Rule 4: stages never fall; templates are data (data/warmup.toml), refused loudly
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import date
 from importlib.resources import files
 
 
@@ -78,16 +77,6 @@ def checked(stages: Sequence[int]) -> tuple[int, ...]:
         if stage < before:
             raise WarmupError(f"stage {day} falls from {before:,} to {stage:,}: stages must rise")
     return tuple(stages)
-
-
-def daily_cap(stages: Sequence[int], started_on: date, today: date) -> int | None:
-    """Messages allowed on `today`; None when the schedule is over (or empty): warm, no cap."""
-    if not stages:
-        return None
-    day = (today - started_on).days
-    if day < 0:
-        return 0
-    return stages[day] if day < len(stages) else None
 
 
 def parse_templates(toml: str) -> Mapping[str, tuple[int, ...]]:

@@ -1,25 +1,12 @@
-"""Caps of a warming source, and the choice between sources."""
+"""Templates of warmup, and the choice between sources."""
 
 import random
 from collections import Counter
-from datetime import date
 
 import pytest
 
 from mta.policy.balance import Candidate, choose_source
-from mta.policy.warmup import WarmupError, daily_cap, load_templates, parse_templates
-
-START = date(2026, 3, 1)
-
-
-@pytest.mark.parametrize(("day", "cap"), [(1, 50), (2, 100), (3, 200), (4, None), (31, None)])
-def test_each_day_has_its_stage(day: int, cap: int | None) -> None:
-    assert daily_cap([50, 100, 200], START, date(2026, 3, day)) == cap
-
-
-def test_nothing_goes_out_before_the_start() -> None:
-    assert daily_cap([50], START, date(2026, 2, 28)) == 0
-    assert daily_cap([], START, START) is None
+from mta.policy.warmup import WarmupError, load_templates, parse_templates
 
 
 def test_the_shipped_templates_rise() -> None:
