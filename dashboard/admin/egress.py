@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -137,7 +138,7 @@ class SourceAdmin(Drains, Row):
         ),
         (
             "Limits",
-            {"fields": [("messages_per_second", "messages_per_hour", "messages_per_day")]},
+            {"fields": ["messages_per_second", ("messages_per_hour", "messages_per_day")]},
         ),
         (
             "Warmup",
@@ -152,7 +153,6 @@ class SourceAdmin(Drains, Row):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         counted = {
             "n_pools": Count("pools", distinct=True),
-            "n_days": Max("warmup_schedule__stages__day"),
         }
         rows: QuerySet[Any] = super().get_queryset(request).annotate(**counted)
         return rows
@@ -175,15 +175,17 @@ class SourceAdmin(Drains, Row):
         return row.ehlo_name or display.DASH
 
     @admin.display(description="Warmup")
-    def warmup(self, row: Any) -> SafeString:
-        if row.warmup_schedule is None:
+    def warmup(self, row: Source) -> SafeString:
+        if row.warmup_schedule is None or row.warmup_started_on is None:
             return display.label("warm")
-        day = (timezone.now().date() - row.warmup_started_on).days + 1
-        if day > (row.n_days or 0):
-            return format_html("{} {}", display.label("warm"), row.warmup_schedule.name)
-        where = f"day {day} of {row.n_days}" if day > 0 else f"starts {row.warmup_started_on}"
+        if row.warmup_started_on > timezone.now().date():
+            return format_html("{} on {}", display.label("starts", "warn"), row.warmup_started_on)
         return format_html(
-            "{} {}, {}", display.label("warming up"), row.warmup_schedule.name, where
+            '{} <a class="mm-link" href="{}?q={}">{}</a>',
+            display.label("warming up"),
+            reverse("dashboard:warmup"),
+            row.name,
+            row.warmup_schedule.name,
         )
 
     @admin.display(description="Pools", ordering="n_pools")

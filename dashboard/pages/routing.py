@@ -14,6 +14,7 @@ from mta.delivery.routing_preview import Supposed, preview, tags_of, words_of
 from mta.delivery.shaping import rules
 from mta.mail.address import Address
 from mta.net.dns import ResolveError
+from mta.policy.routing import Value
 from mta.policy.shaping import providers
 from mta.policy.site import provider_of, site_name
 
@@ -51,8 +52,15 @@ def answer(form: TryForm) -> dict[str, object]:
         "decided": decided,
         "does": words_of(decided) if decided else None,
         "tried": [(one, TONES[one.says], words_of(one.rule)) for one in found.tried],
-        "values": found.values,
+        "values": [(name, said(value)) for name, value in found.values],
     }
+
+
+def said(value: Value) -> str:
+    """A value as people read it."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.3f}"
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 def place_of(domain: str) -> tuple[str, str, str]:

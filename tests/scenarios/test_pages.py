@@ -29,8 +29,9 @@ ARGS = [
 LISTS = [
     "tenants/tenant", "tenants/stream", "tenants/sendingdomain", "tenants/dkimkey",
     "tenants/apikey", "tenants/smtpcredential", "tenants/user", "egress/pool", "egress/source",
-    "egress/warmupschedule", "egress/shapingrule", "egress/automationrule", "egress/suspension",
-    "suppression/suppression", "events/event", "events/decision", "events/webhookendpoint",
+    "egress/warmupschedule", "egress/shapingrule", "egress/automationrule", "egress/routingrule",
+    "egress/suspension", "suppression/suppression", "events/event", "events/decision",
+    "events/webhookendpoint",
     "spool/message", "spool/recipient", "spool/attempt", "spool/lane", "spool/body",
 ]  # fmt: skip
 READ_ONLY = {"events/event", "events/decision", *(one for one in LISTS if one.startswith("spool/"))}

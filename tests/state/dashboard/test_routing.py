@@ -142,7 +142,7 @@ def test_the_preview_names_the_rule_that_decides(
     assert says == ["off", "trouble", "no", "decides", "holds"]
     assert "bouncing</a> decides: pool slow" in shown
     assert "division by zero" in shown
-    assert "<code>domain_bounce_rate</code></td><td>0.25" in shown
+    assert "<code>domain_bounce_rate</code></td><td>0.250" in shown
 
 
 def page_form(acme: Cast, **values: Any) -> TryForm:
