@@ -168,3 +168,12 @@ def test_a_plan_that_cannot_be_played(
     page = seen(as_operator, "/warmup/simulate/", **{**PLAN, **values})
     assert words in page
     assert 'class="chart"' not in page
+
+
+def test_the_list_of_sources_leads_here(db: None, as_operator: Client) -> None:
+    made = warming()
+    page = seen(as_operator, "/admin/egress/source/")
+    assert 'href="/warmup/?q=cold"' in page
+    first = timezone.now().date() + timedelta(days=3)
+    Source.objects.filter(pk=made.source_id).update(warmup_started_on=first)
+    assert str(first) in seen(as_operator, "/admin/egress/source/")
