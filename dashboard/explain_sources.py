@@ -10,7 +10,6 @@ import redis
 from dashboard.explain_use import UseTold, Whose, uses_told
 from mta import wiring
 from mta.delivery.choose import Way, rooms
-from mta.delivery.path_limits import PathLimits
 from mta.delivery.shaping import limits_of_path
 from mta.delivery.throttle import throttled
 from mta.delivery.ways import MOST_OVERFLOWS, Plan, start_of, today, way_of
@@ -86,11 +85,10 @@ def sources_told(plan: Plan, egress: Snapshot) -> tuple[SourceTold, ...]:
 def source_told(
     pool: str, plan: Plan, source: SourceFacts, weight: int, suspended: bool
 ) -> SourceTold:
-    way, room, uses = used_now(plan, source, weight)
+    way, room, uses, used = used_now(plan, source, weight)
     common = limits_of_path(way.site, [host.name for host in way.found.hosts])
     reach = way.explained.provider or way.site
     warmup = allowance(source, reach, today().date())
-    used = used_today(way.limits) if warmup and room else None
     return SourceTold(
         pool=pool,
         name=source.name,
@@ -119,17 +117,22 @@ def source_told(
 
 def used_now(
     plan: Plan, source: SourceFacts, weight: int
-) -> tuple[Way, Room | None, tuple[UseTold, ...]]:
-    """The way from the source, and what its limits have room for; None without Redis."""
+) -> tuple[Way, Room | None, tuple[UseTold, ...], int | None]:
+    """The way from the source, what its limits have room for, and messages of its warmup today.
+
+    Nothing but the way is known without Redis.
+    """
     start = start_of(plan, source)
     _, site, provider = start
     try:
         slowed = throttled([(source.name, site, provider)])
         way = way_of(plan, source, weight, start, slowed)
         (room,) = rooms([way])
-        return way, room, uses_told(way.limits, way.explained, whose(plan, way))
+        uses = uses_told(way.limits, way.explained, whose(plan, way))
+        warmup = [one for one in way.limits.counters if one.key.startswith("warmup:")]
+        return way, room, uses, next(iter(wiring.limits().used(warmup)), None)
     except redis.RedisError:
-        return way_of(plan, source, weight, start, {}), None, ()
+        return way_of(plan, source, weight, start, {}), None, (), None
 
 
 def whose(plan: Plan, way: Way) -> Whose:
@@ -142,15 +145,6 @@ def whose(plan: Plan, way: Way) -> Whose:
         tenant=stream.tenant_name,
         throttle=f"replies: {way.throttled.reason}" if way.throttled else "",
     )
-
-
-def used_today(limits: PathLimits) -> int | None:
-    """Messages counted under the day's warmup; None when Redis does not answer."""
-    counters = [one for one in limits.counters if one.key.startswith("warmup:")]
-    try:
-        return next(iter(wiring.limits().used(counters)), None)
-    except redis.RedisError:
-        return None
 
 
 def throttle_told(held: Throttled | None) -> ThrottleTold | None:
