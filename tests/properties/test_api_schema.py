@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS
 from werkzeug.test import Client
 
+from mta.egress.models import Source, Suspension
 from mta.egress.provision import Provisioned, provision
 from mta.mail.ids import encode
 from mta.spool.models import Recipient
+from mta.tenants.credentials import ALL_SCOPES, OPERATE, create_api_key
 from mta.wsgi import application
 from tests.state.api.program import kept_connection
 
@@ -30,11 +32,12 @@ BOUNDED = settings(
     # One tenant serves all examples of an operation: what they leave behind is part of the test.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "from": "news@shop.example",
     "recipients": [{"to": "ann@customer.example"}, {"to": "bob@customer.example"}],
     "subject": "Hello",
     "text": "It works.",
+    "campaign": "spring",
 }
 
 
@@ -61,7 +64,10 @@ def things(made: Provisioned) -> dict[str, str]:
         "recipient_id": encode(Recipient.objects.earliest("pk").pk),
         "suppression_id": post("suppressions", {"address": "cy@customer.example"})["id"],
         "webhook_id": post("webhooks", {"url": "https://shop.example/events"})["id"],
+        "suspension_id": encode(Suspension.objects.create(scope="site", key="x.example").pk),
         "domain": "shop.example",
+        "campaign": MESSAGE["campaign"],
+        "source": Source.objects.create(name="out-1").name,
     }
 
 
@@ -78,5 +84,6 @@ def test_so_are_those_about_things_that_exist(
     case: schemathesis.Case, made: Provisioned, things: dict[str, str]
 ) -> None:
     case.path_parameters = {name: things[name] for name in case.path_parameters}
-    headers = {"Authorization": f"Bearer {made.api_key}"}
+    _, key = create_api_key(made.tenant, scopes=(*ALL_SCOPES, OPERATE))
+    headers = {"Authorization": f"Bearer {key}"}
     case.call_and_validate(headers=headers, excluded_checks=EXCLUDED)
