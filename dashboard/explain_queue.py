@@ -6,13 +6,14 @@ have none: counting them reads the table once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from dashboard.queries import WAITING_SQL, fetch
 from mta.control.refusal import Refused
 from mta.control.selection import domain_named
+from mta.egress.models import Pool
 from mta.egress.sources import read_suspensions
 from mta.policy.lifecycle import WAITING, State
 from mta.spool.ids import made_at
@@ -33,6 +34,8 @@ class QueueLine:
     tenant: str
     stream: str
     urgency: str
+    #: Where a person moved it; "" is the stream's pool.
+    pool: str
     waiting: int
     in_flight: int
     held: int
@@ -66,8 +69,10 @@ def queues(*, tenant: str = "", domain: str = "", state: str = "", limit: int = 
         return Queues((), 0, 0, 0, 0)
     lanes = Lane.objects.select_related("tenant", "stream").in_bulk([row[0] for row in rows])
     suspended = read_suspensions()
+    moved = {lane.pool_id for lane in lanes.values()} - {0}
+    pools = dict(Pool.objects.filter(pk__in=moved).values_list("pk", "name")) if moved else {}
     found = [
-        queue_line(lanes[lane_id], int(waiting), int(flying), int(held), oldest, suspended)
+        queue_line(lanes[lane_id], int(waiting), int(flying), int(held), oldest, suspended, pools)
         for lane_id, waiting, flying, held, oldest, *_ in rows
         if lane_id in lanes
     ]
@@ -127,6 +132,7 @@ def queue_line(
     held: int,
     oldest: int | None,
     suspended: frozenset[tuple[str, str]],
+    pools: Mapping[int, str],
 ) -> QueueLine:
     return QueueLine(
         domain=lane.domain,
@@ -134,6 +140,7 @@ def queue_line(
         tenant=lane.tenant.name,
         stream=lane.stream.name,
         urgency=URGENCY[lane.priority],
+        pool=pools.get(lane.pool_id, ""),
         waiting=waiting,
         in_flight=flying,
         held=held,

@@ -14,7 +14,9 @@ from django.utils.safestring import SafeString
 from dashboard import display, roles
 from dashboard.admin.base import ChoicesDropdownFilter, HotAdmin, SeenFilter
 from dashboard.finding import address_forms, id_of, recipients_of, starting_with
-from mta.spool.models import Attempt, Body, Lane, Message, Recipient
+from mta.egress.models import Pool
+from mta.spool.lanes import URGENCY
+from mta.spool.models import WAITING, Attempt, Body, Lane, Message, Recipient
 from mta.tenants.models import Tenant
 
 
@@ -85,7 +87,6 @@ class RecipientAdmin(HotAdmin):
         "domain",
     ]  # fmt: skip
     state_label = display.label_column("state", "State")
-    next_at = display.instant_column("next_attempt_at", "Next attempt")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Substitutions are blobs that no list needs.
@@ -100,6 +101,13 @@ class RecipientAdmin(HotAdmin):
     @admin.display(description="Recipient")
     def address_link(self, row: Recipient) -> SafeString:
         return display.recipient_link(row.pk, row.address)
+
+    @admin.display(description="Next attempt")
+    def next_at(self, row: Recipient) -> SafeString:
+        """Not before its lane's turn."""
+        if row.next_attempt_at is None or row.state not in WAITING:
+            return display.instant(row.next_attempt_at)
+        return display.instant(max(row.next_attempt_at, row.lane.wait_until))
 
     @admin.display(description="Attempts")
     def tries(self, row: Recipient) -> int:
@@ -172,12 +180,17 @@ class AttemptAdmin(HotAdmin):
 
 @admin.register(Lane)
 class LaneAdmin(HotAdmin):
-    list_display = ["domain_link", "tenant", "stream_name", "due", "site", "reply", "hold_reason"]
+    list_display = [
+        "domain_link", "tenant", "stream_name", "urgency", "due", "site", "reply", "hold_reason",
+    ]  # fmt: skip
     list_filter = [("tenant", SeenFilter)]
     search_fields = ["domain"]
     search_help_text = "The beginning of a domain"
     sortable_by: ClassVar[Any] = ("domain_link",)
-    fields = ["domain", "tenant", "stream_name", "priority", "due", "site", "reply", "hold_reason"]
+    fields = [
+        "domain", "tenant", "stream_name", "urgency", "pool", "due", "waits", "hold_reason", "gate",
+        "site", "reply",
+    ]  # fmt: skip
     due = display.instant_column("due_at", "Next due")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -199,6 +212,21 @@ class LaneAdmin(HotAdmin):
     @admin.display(description="Stream")
     def stream_name(self, row: Lane) -> str:
         return row.stream.name
+
+    @admin.display(description="Urgency")
+    def urgency(self, row: Lane) -> str:
+        return URGENCY[row.priority]
+
+    @admin.display(description="Moved to pool")
+    def pool(self, row: Lane) -> str | SafeString:
+        if not row.pool_id:
+            return display.DASH
+        name = Pool.objects.filter(pk=row.pool_id).values_list("name", flat=True).first()
+        return name or "a pool that is gone: the stream's is used"
+
+    @admin.display(description="Waits until")
+    def waits(self, row: Lane) -> SafeString:
+        return display.instant(row.wait_until) if row.gate else display.DASH
 
     @admin.display(description="Last reply")
     def reply(self, row: Lane) -> SafeString:
