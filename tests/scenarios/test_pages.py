@@ -163,6 +163,7 @@ def test_an_operator_opens_every_page(site: Site, visitor: Callable[[str], Visit
         "/", "/queues/", "/queues/?sort=domain", "/queues/acme-customer.test/",
         f"/messages/{message}/", f"/recipients/{recipient}/", "/search/", "/search/?q=nothing",
         "/search/?q=anna@acme-customer.test", "/admin/", "/metrics", "/livez", "/readyz",
+        "/warmup/", "/warmup/simulate/",
     ):  # fmt: skip
         operator.visit(path)
     for table in LISTS:
@@ -271,3 +272,18 @@ def test_a_secret_is_shown_to_its_maker(visitor: Callable[[str], Visitor]) -> No
     expect(operator.page.locator(".mm-secret")).to_have_text(re.compile(r"^mm_[\w-]{40,}$"))
     operator.page.reload()
     expect(operator.page.locator(".mm-secret")).to_have_count(0)
+
+
+def test_a_warmup_is_played_and_drawn(visitor: Callable[[str], Visitor]) -> None:
+    operator = visitor("olga")
+    operator.visit("/warmup/simulate/")
+    operator.page.select_option("select[name=schedule]", "own")
+    operator.page.fill("input[name=stages]", "50, 2, 5")
+    operator.page.fill("input[name=campaign]", "1000")
+    operator.page.fill("input[name=volume]", "0")
+    operator.page.uncheck("input[name=overflow]")
+    operator.page.fill("input[name=days]", "0")
+    operator.page.click("#plan button")
+    expect(operator.page.locator(".mm-sum")).to_contain_text("The campaign ends on day")
+    drawn = "() => Chart.getChart(document.querySelector('canvas.chart')).data.labels.length"
+    assert operator.page.evaluate(drawn) == operator.page.locator("#days tbody tr").count() / 3
