@@ -17,6 +17,7 @@ from mta.api.recipients import Read
 from mta.api.submission import REQUEST
 from mta.mail.address import Address
 from mta.mail.ids import encode
+from mta.spool.hooked import InjectRejected, InjectUnsettled, injected
 from mta.spool.ids import new_id
 from mta.spool.inject import Accepted, NewMessage, inject
 from mta.spool.quota import give_back
@@ -32,7 +33,17 @@ def accept(caller: Caller, data: Any, key: Key | None) -> bytes:
         return known.encode()
     values: dict[str, Any] = REQUEST.run_validation(data)
     message, read = prepare(caller, values)
-    return store(caller, message, read, key)
+    return store(caller, as_policy_says(message), read, key)
+
+
+def as_policy_says(message: NewMessage) -> NewMessage:
+    """The message as the operator's `inject` hook wants it; Problem when it is not wanted."""
+    try:
+        return injected(message)
+    except InjectRejected as rejected:
+        raise Problem("policy-rejected", str(rejected)) from None
+    except InjectUnsettled as unsettled:
+        raise Problem("unavailable", str(unsettled), headers={"Retry-After": "60"}) from None
 
 
 def refuse_suspended(caller: Caller) -> None:

@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "unsupported-media-type": (415, "The body must be JSON"),
     "invalid": (422, "Some fields do not fit"),
     "all-rejected": (422, "No recipient was accepted"),
+    "policy-rejected": (422, "The local policy refuses the message"),
     "quota-exceeded": (429, "The tenant's quota is used up"),
     "internal": (500, "Something broke on our side"),
     "unavailable": (503, "The store is busy"),

@@ -31,6 +31,7 @@ FIXES = {
     "unsupported-media-type": "Send Content-Type: application/json.",
     "invalid": "Mend the fields in errors; nothing was stored.",
     "all-rejected": "Correct the addresses in rejected; nothing was stored.",
+    "policy-rejected": "Do as detail says: the operator's own rules refuse the message.",
     "quota-exceeded": "Wait as long as Retry-After says, or ask the operator for more.",
     "internal": "Nothing is certain: send it again with the same Idempotency-Key.",
     "unavailable": "Nothing was stored: send it again after Retry-After seconds.",

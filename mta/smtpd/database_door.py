@@ -6,13 +6,16 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, ParamSpec, TypeVar
 
 from django.db import connections
 from django.utils import timezone
 
-from mta.smtpd.submission import Caller, Counted, Submission
+from mta import wiring
+from mta.smtpd.submission import Caller, Counted, Judged, Submission
 from mta.spool import quota
+from mta.spool.hooked import InjectRejected, InjectUnsettled, injected
 from mta.spool.ids import new_id
 from mta.spool.inject import NewMessage, NewRecipient, inject
 from mta.spool.quota import OverQuota
@@ -89,6 +92,25 @@ class DatabaseDoor:
             return int(senders.stream_for(tenant_id, name).pk)
         except senders.StreamUnknown:
             return None
+
+    @property
+    def judges(self) -> bool:
+        return wiring.hooks().inject is not None
+
+    @on_fresh_connection
+    def judge(self, submission: Submission) -> Judged:
+        instructions = submission.instructions
+        try:
+            message = injected(new_message(submission))
+        except InjectRejected as rejected:
+            return Judged(instructions, str(rejected))
+        except InjectUnsettled as unsettled:
+            return Judged(instructions, str(unsettled), later=True)
+        changed = replace(
+            instructions, campaign=message.campaign, tags=tuple(message.tags),
+            metadata=message.metadata,
+        )  # fmt: skip
+        return Judged(changed)
 
     @on_fresh_connection
     def count(self, tenant_id: int, recipients: int) -> Counted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mta.smtpd.submission import Caller, Counted, Submission
+from mta.smtpd.submission import Caller, Counted, Judged, Submission
 
 
 class Door(Protocol):
@@ -22,6 +22,13 @@ class Door(Protocol):
 
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         """The stream of that name, "" the default; None when there is none."""
+
+    @property
+    def judges(self) -> bool:
+        """Whether there is a policy to ask; quick, called outside threads too."""
+
+    def judge(self, submission: Submission) -> Judged:
+        """What the operator's policy says; asked before anything is counted."""
 
     def count(self, tenant_id: int, recipients: int) -> Counted:
         """Count the recipients of one message; asked only for a Caller that is counted."""

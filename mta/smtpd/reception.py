@@ -27,7 +27,7 @@ from mta.mail.smtp_session import Session
 from mta.observe import maillog
 from mta.smtpd.hub import Hub
 from mta.smtpd.lookups import Failed
-from mta.smtpd.submission import Caller, Counted, Submission
+from mta.smtpd.submission import Caller, Counted, Judged, Submission
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Reception:
                 text = f"There is no stream named {name[:63] or 'default'}: see X-Mailmill-Stream"
                 self._refuse(Reply(550, "5.6.0", ascii_text(text)))
             else:
-                self._count(submission(message_id, caller, stream_id, envelope, prepared))
+                self._judge(submission(message_id, caller, stream_id, envelope, prepared))
 
         key = ("stream", caller.tenant_id, name)
         known = self._hub.lookups.known(key)
@@ -148,6 +148,24 @@ class Reception:
             chosen(known)
         else:
             self._hub.lookups.ask(key, lambda: door.stream_id(caller.tenant_id, name), chosen)
+
+    def _judge(self, message: Submission) -> None:
+        """The operator's policy may change or refuse the message; most instances have none."""
+        door = self._hub.door
+        if not door.judges:
+            self._count(message)
+            return
+
+        def judged(found: Judged | Failed) -> None:
+            if isinstance(found, Failed):
+                self._refuse(UNAVAILABLE)
+            elif found.refusal:
+                code, enhanced = (451, "4.3.0") if found.later else (550, "5.7.1")
+                self._refuse(Reply(code, enhanced, ascii_text(found.refusal)))
+            else:
+                self._count(message._replace(instructions=found.instructions))
+
+        self._hub.lookups.run(lambda: door.judge(message), judged)
 
     def _count(self, message: Submission) -> None:
         """After DATA all recipients are known: the message fits into the quota or is refused."""

@@ -25,6 +25,18 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What the operator's policy says of a message."""
+
+    #: Its campaign, tags and metadata, changed or not.
+    instructions: Instructions
+    #: Why it is refused, for the client; "" when it is not.
+    refusal: str = ""
+    #: The refusal is for now: the policy met an error.
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Whether a message's recipients fit into the quota."""
 

@@ -18,7 +18,6 @@ from django.db import IntegrityError, transaction
 
 from mta import wiring
 from mta.events import outbox
-from mta.events.models import Event
 from mta.mail import wire
 from mta.mail.address import Address
 from mta.mail.headers import split
@@ -149,7 +148,7 @@ def store(messages: Sequence[NewMessage], packed: Sequence[bodies.Packed]) -> li
         lines += logged
     bulk.insert(Message, MESSAGE_COLUMNS, message_rows)
     bulk.insert(Recipient, RECIPIENT_COLUMNS, recipient_rows)
-    bulk.insert(Event, outbox.COLUMNS, events)
+    outbox.insert(events)
     # Robust: what is committed is done, whatever becomes of its line.
     transaction.on_commit(lambda: maillog.append("".join(lines).encode()), robust=True)
     return [Accepted(one.id, tuple(one.ids), one.suppressed) for one in made]

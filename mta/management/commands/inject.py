@@ -17,6 +17,7 @@ from mta.mail.headers import fields, split, value
 from mta.mail.ids import encode
 from mta.mail.wire import to_wire
 from mta.spool import quota
+from mta.spool.hooked import InjectRejected, InjectUnsettled, injected
 from mta.spool.ids import new_id
 from mta.spool.inject import Accepted, NewMessage, NewRecipient, inject
 from mta.spool.quota import OverQuota
@@ -76,7 +77,13 @@ class Command(BaseCommand):
 
 
 def counted(message: NewMessage) -> list[Accepted]:
-    """Store the message; CommandError when the tenant's quota has no room for it."""
+    """Store the message; CommandError when policy or the tenant's quota are against it."""
+    try:
+        message = injected(message)
+    except InjectRejected as rejected:
+        raise CommandError(str(rejected), returncode=EX_NOPERM) from None
+    except InjectUnsettled as unsettled:
+        raise CommandError(str(unsettled), returncode=EX_TEMPFAIL) from None
     count = len(message.recipients)
     try:
         taken = quota.take(message.tenant_id, count, timezone.now())

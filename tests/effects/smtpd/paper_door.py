@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mta.smtpd.submission import Caller, Counted, Submission
+from mta.smtpd.submission import Caller, Counted, Judged, Submission
 
 ACME = Caller(tenant_id=1, tenant_name="acme")
 GLOBEX = Caller(tenant_id=2, tenant_name="globex")
@@ -37,6 +37,8 @@ class PaperDoor:
         self.storing = threading.Event()
         self._ids = itertools.count(1000)
         self.used = 0
+        #: What the policy says; None: there is no policy.
+        self.policy: Callable[[Submission], Judged] | None = None
 
     def authenticate(self, username: str, password: str) -> Caller | None:
         self._check()
@@ -49,6 +51,15 @@ class PaperDoor:
     def stream_id(self, tenant_id: int, name: str) -> int | None:
         self._check()
         return {"": 10, "marketing": 20}.get(name)
+
+    @property
+    def judges(self) -> bool:
+        return self.policy is not None
+
+    def judge(self, submission: Submission) -> Judged:
+        self._check()
+        assert self.policy is not None
+        return self.policy(submission)
 
     def count(self, tenant_id: int, recipients: int) -> Counted:
         assert tenant_id == COUNTED.tenant_id

@@ -58,7 +58,7 @@ def test_every_problem_with_its_status() -> None:
     for cells in rows(API):
         if len(cells) == 5:
             told |= {CODE.findall(cells[0])[0]: int(cells[1])}
-            told |= {CODE.findall(cells[3])[0]: int(cells[4])}
+            told |= {CODE.findall(cells[3])[0]: int(cells[4])} if cells[3] else {}
     assert told == {kind: status for kind, (status, _) in problems.KINDS.items()}
 
 
