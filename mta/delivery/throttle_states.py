@@ -17,6 +17,7 @@ from django.db import DatabaseError
 
 from mta import wiring
 from mta.events.decisions import record
+from mta.limits.egress import Bucket
 from mta.limits.paths import Paths
 from mta.policy import throttle
 from mta.policy.throttle import PathState
@@ -104,8 +105,8 @@ class States:
             ttl = throttle.ttl_ms(after, now) if after is not None else 1
             if self.paths.swap(key, text, new, ttl):
                 self.kept[key] = (time.monotonic(), new, after)
-                if before is not None and tries(before) and not tries(after):
-                    self.paths.refill(before.gate)
+                if before is not None and (by_person or tries(before)) and not tries(after):
+                    self.paths.refill(bucket_of(before.gate, after, now))
                 if not by_person:
                     self.tell(before, after, told)
                 return before, after
@@ -157,6 +158,14 @@ def tries(state: PathState | None) -> bool:
     died = state.death is not None and state.death.certain
     is_blocked = state.block is not None and state.block.level > 0
     return died or is_blocked or (state.rate is not None and state.rate.trying)
+
+
+def bucket_of(gate: str, state: PathState | None, now: int) -> Bucket:
+    """The bucket of a throttle's rate; without one it holds nobody back."""
+    found = throttle.view(state, now) if state is not None else None
+    if found is None or not found.rate:
+        return Bucket(gate, 1_000_000.0, 1_000_000)
+    return Bucket(gate, found.rate, found.burst)
 
 
 def news(before: PathState | None, after: PathState | None) -> list[Change]:

@@ -13,7 +13,11 @@ from typing import Any
 
 import redis
 
+from mta.limits.egress import Bucket
 from mta.limits.scripts import load, text
+
+#: How long a bucket that began anew can be looked at while nobody takes from it.
+REMEMBERED_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Paths:
         self._prefix = prefix
         self._swap = load(client, "swap")
         self._strike = load(client, "strike")
+        self._refill = load(client, "refill")
 
     def read(self, keys: Sequence[str]) -> Read:
         """The states under these keys and Redis's time, in one round trip."""
@@ -65,9 +70,13 @@ class Paths:
         found: Any = self._client.zrange(self._index, 0, -1)
         return [text(key) for key in found]
 
-    def refill(self, bucket: str) -> None:
-        """Let a bucket of mta.limits.egress begin anew: what it owes was owed at a slower rate."""
-        self._client.delete(self._prefix + bucket)
+    def refill(self, bucket: Bucket) -> None:
+        """Let a bucket begin anew, at its new rate.
+
+        What it owed was owed at a slower one, and dispatch knows a bucket's rate from the bucket.
+        """
+        args = [bucket.interval, bucket.burst, REMEMBERED_MS]
+        self._refill(keys=[self._prefix + bucket.key], args=args)
 
     def strike(self, name: str, count: int, threshold: int, seconds: float) -> bool:
         """Count `count` replies; True when `threshold` came within `seconds`, and begin anew."""

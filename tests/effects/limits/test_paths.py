@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from mta.limits.egress import Bucket, Limits
 from mta.limits.paths import Paths
 from tests.services.processes import wait_until
 
@@ -70,3 +71,15 @@ def test_a_count_of_replies_ends_with_its_window(paths: Paths, redis_url: str) -
     with redis.Redis.from_url(redis_url) as client:
         assert wait_until(lambda: not list(client.scan_iter(f"{paths._replies}*")), 5, "the end")
     assert not paths.strike("r", 2, 3, 60)
+
+
+def test_a_bucket_that_owed_at_a_slow_rate_begins_anew(paths: Paths, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        limits = Limits(client, paths._prefix)
+        assert limits.take(1, buckets=[Bucket("throttle:a:b", 0.1, 1)]).granted == 1
+        fast = Bucket("throttle:a:b", 50.0, 10)
+        assert limits.take(1, buckets=[fast]).granted == 0, "it owes ten seconds"
+        paths.refill(fast)
+        level = limits.peek([fast.key])[fast.key]
+        assert (level.interval, level.burst) == (0.02, 10)
+        assert limits.take(99, buckets=[fast]).granted == 10
