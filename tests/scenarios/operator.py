@@ -6,6 +6,7 @@ would: it provisions tenants, injects mail and reads the spool.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ import django
 
 django.setup()
 
+from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from mta.egress.models import Pool, PoolMember, ShapingRule, Source  # noqa: E402
@@ -44,9 +46,14 @@ def make_tenant(name: str, domain: str) -> dict[str, Any]:
     }
 
 
-def shape(**values: Any) -> None:
-    """The default rule of this stack."""
-    ShapingRule.objects.update_or_create(match_kind="default", match="", defaults=values)
+def shape(match_kind: str = "default", match: str = "", **values: Any) -> None:
+    """A rule of this stack."""
+    ShapingRule.objects.update_or_create(match_kind=match_kind, match=match, defaults=values)
+
+
+def weigh(name: str, weight: int) -> None:
+    """Give a tenant another share."""
+    Tenant.objects.filter(name=name).update(weight=weight)
 
 
 def source(name: str, address: str, pool: str = "default") -> None:
@@ -57,7 +64,7 @@ def source(name: str, address: str, pool: str = "default") -> None:
 
 def send(
     to: list[str], tenant: str = "acme", stream: str = "bulk", template: bool = True,
-    reverse_path: str = "bounces@acme.test",
+    reverse_path: str = "bounces@acme.test", campaign: str = "",
 ) -> str:  # fmt: skip
     """Inject one message to all; its id."""
     owner = Tenant.objects.get(name=tenant)
@@ -78,9 +85,17 @@ def send(
                 for number, address in enumerate(to)
             ],
             origin="api",
+            campaign=campaign,
         )
     ])  # fmt: skip
     return str(accepted[0].message_id)
+
+
+def order(words: list[str]) -> Any:
+    """What a command answers in JSON."""
+    out = io.StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
 
 
 def sql(query: str) -> list[list[Any]]:
@@ -90,7 +105,7 @@ def sql(query: str) -> list[list[Any]]:
         return [list(row) for row in cursor.fetchall()]
 
 
-CALLS = {call.__name__: call for call in (make_tenant, shape, source, send, sql)}
+CALLS = {call.__name__: call for call in (make_tenant, shape, weigh, source, send, order, sql)}
 
 
 def main() -> None:
