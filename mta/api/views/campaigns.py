@@ -13,8 +13,7 @@ from mta.api.history import iso
 from mta.api.problems import not_found
 from mta.api.shapes import Shape, instant
 from mta.api.tenant_view import TenantView, caller_of
-from mta.delivery.forecast import Forecast, ForecastLine, forecast
-from mta.spool.models import Message
+from mta.delivery.forecast import Forecast, ForecastLine, forecast, is_campaign
 from mta.tenants.models import Tenant
 
 LIMITED = "Name of the limit that ends last, `warmup`, `retries`, or who is suspended."
@@ -65,14 +64,10 @@ class CampaignForecast(TenantView):
     def get(self, request: Request, campaign: str) -> Response:
         cursor.known_parameters(request.query_params)
         tenant = Tenant.objects.get(pk=caller_of(request).tenant_id)
-        if "\0" in campaign or not mine(tenant, campaign):
+        if "\0" in campaign or not is_campaign(tenant, campaign):
             raise not_found()
         found = forecast(tenant, campaign, timezone.now())
         return Response(as_dict(found or done(tenant, campaign)))
-
-
-def mine(tenant: Tenant, campaign: str) -> bool:
-    return Message.objects.filter(tenant=tenant, campaign=campaign).exists()
 
 
 def done(tenant: Tenant, campaign: str) -> Forecast:

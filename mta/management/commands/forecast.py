@@ -9,9 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from mta.delivery.forecast import Forecast, forecast
+from mta.delivery.forecast import Forecast, forecast, is_campaign
 from mta.management.output import as_json, printable, table
-from mta.spool.models import Message
 from mta.tenants.models import Tenant
 
 
@@ -38,14 +37,11 @@ def tenant_of(campaign: str, name: str | None) -> Tenant:
         tenant = Tenant.objects.filter(name=name).first()
         if tenant is None:
             raise CommandError(f"--tenant {name}: there is no tenant of this name")
-        if not Message.objects.filter(tenant=tenant, campaign=campaign).exists():
+        if not is_campaign(tenant, campaign):
             raise CommandError(f"CAMPAIGN: {name} has no campaign {printable(campaign)}")
         return tenant
     # One look at the index a tenant, however large the campaign is.
-    having = [
-        tenant for tenant in Tenant.objects.order_by("name")
-        if Message.objects.filter(tenant=tenant, campaign=campaign).exists()
-    ]  # fmt: skip
+    having = [one for one in Tenant.objects.order_by("name") if is_campaign(one, campaign)]
     if not having:
         raise CommandError(f"CAMPAIGN: there is no campaign {printable(campaign)}")
     if len(having) > 1:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import redis
+from django.db import connection
 
 from mta import wiring
 from mta.delivery import forecast_sources
-from mta.delivery.forecast import Forecast, forecast
+from mta.delivery.forecast import COUNTED, Forecast, forecast
 from mta.delivery.path_limits import warmup_counter
 from mta.egress import sources
 from mta.egress.models import Pool, PoolMember, ShapingRule, Source, Suspension
@@ -201,3 +202,13 @@ def test_one_query_counts_however_many_wait(cast: Cast, django_assert_max_num_qu
     sources.forget()
     with django_assert_max_num_queries(12):
         forecast(cast.tenant, "spring", NOW)
+
+
+def test_the_count_begins_at_the_campaigns_index(cast: Cast) -> None:
+    waiting(cast, 1)
+    if connection.vendor == "postgresql":  # an empty table is read as a whole, whatever there is
+        connection.cursor().execute("SET LOCAL enable_seqscan TO OFF")
+    told = connection.cursor()
+    word = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    told.execute(word + COUNTED, [cast.tenant.pk, "spring"])
+    assert "message_campaign" in str(told.fetchall())
