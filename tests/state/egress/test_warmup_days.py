@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from mta.control import warmup as orders
 from mta.control.refusal import Refused
@@ -17,6 +18,8 @@ from mta.delivery.warmup_days import decide_all
 from mta.egress.models import Source, WarmupDay, WarmupState
 from mta.egress.warmup import allowance
 from mta.events.models import Decision
+from tasks import upkeep
+from tasks.app import app
 from tests.state.egress.warming import TODAY, day, facts, state, warming_source
 
 pytestmark = pytest.mark.django_db
@@ -215,3 +218,15 @@ def test_orders_that_are_refused(what: str, status: str, reason: str, problem: s
 def test_an_order_to_what_is_gone_is_refused() -> None:
     with pytest.raises(Refused, match="this warmup is over"):
         orders.order(999, "hold", by="olga", reason="why", now=NOW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_upkeep_decides_by_itself() -> None:
+    source = warming_source(started=timezone.now().date() - timedelta(days=3))
+    over = timezone.now().date() - timedelta(days=2)
+    made = state(source, stage_started_on=over, last_sent_on=over)
+    day(source, over, **GOOD)
+    upkeep.warm()
+    upkeep.BESIDE.submit(lambda: None).result(20)
+    assert now_at(made)[:2] == (2, "warming")
+    assert "upkeep.warm" in {entry["task"] for entry in app.conf.beat_schedule.values()}
