@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 3, 20, 0, 10, tzinfo=UTC)
 YESTERDAY = TODAY - timedelta(days=1)
-GOOD = {"cap": 50, "attempted": 50, "delivered": 50}
+GOOD: dict[str, Any] = {"cap": 50, "attempted": 50, "delivered": 50}
 
 
 def told() -> list[tuple[str, str, str]]:
