@@ -1,6 +1,7 @@
 """Smart hosts: sources that are somebody else's relay; where they listen and how we log in.
 
-Rule 1: passwords are read here, by the worker that needs them, and go nowhere but into a Login.
+Rule 1: passwords are read by `logins` alone, in the worker that logs in, and go nowhere but into
+        a Login.
 Rule 2: whatever is wrong with a smart host is the operator's trouble: temporary, and told to him.
 """
 
@@ -19,6 +20,7 @@ from mta.delivery.batch import Path
 from mta.egress.models import Source, SourceKind
 from mta.events import decisions
 from mta.net.smtp_auth import Login
+from mta.storage.secrets import WrongKey
 from mta.storage.transactions import let_go, write
 
 log = logging.getLogger(__name__)
@@ -37,11 +39,11 @@ class SmartHost:
     host: str
     port: int
     tls: str
-    #: None: it takes mail without a log-in.
-    login: Login | None
 
 
 _last: list[tuple[float, dict[int, SmartHost]]] = []
+#: By source id: until when it is trusted, and the log-in (None: there is none).
+_logins: dict[int, tuple[float, Login | None]] = {}
 
 
 def smart_hosts() -> dict[int, SmartHost]:
@@ -55,19 +57,17 @@ def smart_hosts() -> dict[int, SmartHost]:
 
 
 def read() -> dict[int, SmartHost]:
+    rows = Source.objects.filter(kind=SourceKind.SMART_HOST)
     return {
-        row.pk: SmartHost(row.host, row.port or SUBMISSION_PORT, row.tls, login_of(row))
-        for row in Source.objects.filter(kind=SourceKind.SMART_HOST)
+        pk: SmartHost(host, port or SUBMISSION_PORT, tls)
+        for pk, host, port, tls in rows.values_list("pk", "host", "port", "tls")
     }
-
-
-def login_of(row: Source) -> Login | None:
-    return Login(row.username, bytes(row.password or b"").decode()) if row.username else None
 
 
 def forget() -> None:
     """Read anew at the next call (tests, and processes that changed it themselves)."""
     _last.clear()
+    _logins.clear()
 
 
 def smart_host(source_id: int) -> SmartHost | None:
@@ -78,10 +78,28 @@ def smart_host(source_id: int) -> SmartHost | None:
 def logins(paths: Iterable[Path | None]) -> dict[int, Login | None]:
     """By source id, for those paths that lead to a smart host; no query when none does."""
     wanted = {path.source_id for path in paths if path is not None and path.port}
-    if not wanted:
-        return {}
-    known = smart_hosts()
-    return {id: known[id].login for id in wanted if id in known}
+    return {source_id: login(source_id) for source_id in wanted}
+
+
+def login(source_id: int) -> Login | None:
+    """The log-in of one source, at most KEEP_SECONDS old."""
+    now = time.monotonic()
+    known = _logins.get(source_id)
+    if known is None or known[0] < now:
+        known = _logins[source_id] = (now + KEEP_SECONDS, read_login(source_id))
+    return known[1]
+
+
+def read_login(source_id: int) -> Login | None:
+    """A password that cannot be decrypted is like a wrong one: told, and mended by a person."""
+    row = Source.objects.defer("password").filter(pk=source_id).first()
+    if row is None or not row.username:
+        return None
+    try:
+        return Login(row.username, bytes(row.password or b"").decode())
+    except WrongKey:
+        log.error("the password of source %s was encrypted with another secret key", row.name)
+        return Login(row.username, "")
 
 
 def login_refused(source: str, site: str, why: str) -> None:

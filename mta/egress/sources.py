@@ -137,7 +137,7 @@ def read_egress() -> tuple[dict[int, PoolFacts], dict[int, SourceFacts]]:
         "schedule_id", "per_day"
     ):
         stages.setdefault(schedule_id, []).append(per_day)
-    rows = Source.objects.select_related("warmup_schedule")
+    rows = Source.objects.select_related("warmup_schedule").defer("password")
     sources = {source.pk: facts_of(source, stages) for source in rows}
     members: dict[int, list[tuple[SourceFacts, int]]] = {}
     for pool_id, source_id, weight in PoolMember.objects.order_by("source__name").values_list(

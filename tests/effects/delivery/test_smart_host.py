@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trustme
+from django.db import connection
 
 from mta.delivery import smart_hosts
 from mta.delivery.batch import Batch
@@ -117,3 +118,17 @@ def test_mail_to_receivers_is_never_logged_in(cast: Cast, worker: Worker, relay:
     worker.sent(worker.batch(cast, "x.test", addresses))
     assert worker.connector.logins == {}
     assert worker.world.times_accepted() == {"a@x.test": 1}
+
+
+def test_a_password_of_another_key_is_like_a_wrong_one(
+    cast: Cast, worker: Worker, relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    through = source(relay)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE egress_source SET password = %s WHERE id = %s", [b"x" * 40, through.pk]
+        )
+    done = worker.sent(batch(cast, worker, through))
+    assert {o.stage for o in done.outcomes} == {"connect"}
+    assert relay.logins == [("PLAIN", False)]
+    assert "the password of source relay was encrypted with another secret key" in caplog.text
