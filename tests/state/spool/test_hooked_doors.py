@@ -17,7 +17,7 @@ from mta.policy.hooks import Changes, Hooks, Injected, Reject
 from mta.smtpd.database_door import DatabaseDoor
 from mta.smtpd.submission import Judged, Submission
 from mta.spool.models import Message
-from tests.state.api.program import Program
+from tests.state.api.program import Program, kept_connection
 from tests.state.api.requests import message
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +43,11 @@ def fails(_: Injected) -> None:
 
 
 def test_the_api(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    with kept_connection():
+        the_api_says(program, monkeypatch)
+
+
+def the_api_says(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     with_hook(monkeypatch, lambda _: Reject("no mail on Sundays"))
     problem = program.json("POST", "messages", message("a@x.test"), expect=422)
     assert problem["type"].endswith("#policy-rejected")
