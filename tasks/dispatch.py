@@ -49,6 +49,8 @@ CLAIMS_A_ROUND = 64
 GATED_A_ROUND = 48
 #: Claims of one lane in one round, when it was seen to have more than one batch holds.
 CLAIMS_A_LANE = 8
+#: How far ahead lanes behind limits are looked at together, milliseconds.
+HORIZON_MS = 25
 #: Changes of rules are asked for this often, seconds.
 CHANGES_SECONDS = 0.5
 #: A suspended lane is looked at again after this, milliseconds; resuming arms it at once.
@@ -142,10 +144,7 @@ class Dispatcher:
         """Lanes that may start a batch; those that got units of a limit first."""
         now = now_ms()
         self.pacing.waiting.clear()
-        lanes = {
-            tenant: due.lanes_due(tenant, now, skip_domains=full, limit=LANES_A_TURN)
-            for tenant in due.tenants_due(now)
-        }
+        lanes = self.due_lanes(now, full)
         free, behind = self.turns.sort(
             {tenant: [lane for lane in few if self.may_go(lane)] for tenant, few in lanes.items()}
         )
@@ -158,6 +157,19 @@ class Dispatcher:
         for queue in free.values():
             queue.keep(lambda lane: self.pacing.may_start(lane.id))
         yield from self.turns.in_turn(free, weights, self.again)
+
+    def due_lanes(self, now: int, full: set[str]) -> dict[int, list[DueLane]]:
+        """By tenant: lanes that are due, and those behind limits that are due in a moment.
+
+        Who shares a limit is woken for the same instant, give or take a millisecond: who is looked
+        at first must not have it all.
+        """
+        soon = now + HORIZON_MS
+        found = {}
+        for tenant in due.tenants_due(soon):
+            few = due.lanes_due(tenant, soon, skip_domains=full, limit=LANES_A_TURN)
+            found[tenant] = [lane for lane in few if lane.gate or lane.due_at <= now]
+        return found
 
     def again(self, lane: DueLane, times: int) -> bool:
         """Whether a lane comes again in this round."""

@@ -37,7 +37,7 @@ class Gate:
     asked_at: float
 
     def free(self, now: float) -> int:
-        return int((now - max(self.full_at, now)) / self.interval + self.burst + 1e-6)
+        return max(0, int((now - max(self.full_at, now)) / self.interval + self.burst + 1e-6))
 
     def take(self, units: int, now: float) -> None:
         self.full_at = max(self.full_at, now) + units * self.interval

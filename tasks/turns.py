@@ -22,6 +22,11 @@ from tasks.gates import Gates, Joint
 
 #: Recipients of one turn at the places under way, for a tenant of weight 1.
 TURN = 100
+#: Lanes behind one limit that are woken for the same instant.
+TOGETHER = 16
+#: Units are given out this long before they are free: a batch is as long on its way to deliver,
+#: which waits for them a little longer. Else they would be free before somebody is there.
+LEAD_SECONDS = 0.15
 #: Limits whose turns are remembered.
 MOST_LIMITS = 5_000
 
@@ -95,7 +100,7 @@ class Turns:
     ) -> list[Offer]:
         """Give what the limit has free to the lanes in turn."""
         fair = self.fair(key)
-        moment = self.gates.clock()
+        moment = self.gates.clock() + LEAD_SECONDS
         free = gate.free(moment)
         step = max(1, free // 64)
         given: dict[int, int] = {}
@@ -120,20 +125,24 @@ class Turns:
     def line_up(
         self, key: str, gate: Joint, queues: dict[int, Queue], weights: Mapping[int, int], now: int
     ) -> list[PutOff]:
-        """Tell those that got nothing when their turn comes, in the order of turns."""
-        waits: list[PutOff] = []
-        units = 0
-        moment = self.gates.clock()
-        tenants = deque(tenant for tenant, queue in queues.items() if queue)
-        while tenants:
-            tenant = tenants.popleft()
-            queue = queues[tenant]
-            lane = (queue.urgent or queue.other).popleft()
-            units += gate.quantum
-            wait = gate.wait(gate.quantum, moment) + (units - gate.quantum) * gate.interval
+        """Tell those that got nothing when to come again.
+
+        The first TOGETHER come for the same instant, so that turns are decided then; those behind
+        them one after the other, as the limit lets them through.
+        """
+        line: list[tuple[float, DueLane]] = []
+        for tenant, queue in queues.items():
+            share = 1.0 / max(1, weights.get(tenant, 1))
+            ours = [*queue.urgent, *queue.other]
+            line += [((at + 1) * share, lane) for at, lane in enumerate(ours)]
+        line.sort(key=lambda one: one[0])
+        moment = self.gates.clock() + LEAD_SECONDS
+        first = gate.wait(gate.quantum, moment)
+        step = gate.quantum * gate.interval
+        waits = []
+        for at, (_, lane) in enumerate(line):
+            wait = first + max(0, at + 1 - TOGETHER) * step
             waits.append(PutOff(lane.id, now + max(1, round(wait * 1000)), key, ""))
-            if queue:
-                tenants.append(tenant)
         return waits
 
     def in_turn(
@@ -160,7 +169,7 @@ class Turns:
             self.fair(offer.gate).charge(lane.tenant_id, -count, urgent=urgent)
             gate = self.gates.get(offer.gate)
             if gate is not None:
-                gate.take(-count, self.gates.clock())
+                gate.take(-count, self.gates.clock() + LEAD_SECONDS)
         elif count:
             self.places.charge(lane.tenant_id, -count, urgent=urgent)
 

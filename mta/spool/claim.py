@@ -155,15 +155,23 @@ def unclaim(
     return len(touched)
 
 
-def unclaimed(recipient_ids: Sequence[int], now: int) -> None:
-    """Let go of recipients as if nobody had held them; the caller has locked their tokens."""
-    if recipient_ids:
-        condition, params = numbers("id", recipient_ids)
-        rows(
-            f"UPDATE spool_recipient SET state = {RETURNED}, claim_token = NULL, updated_at = %s "  # noqa: S608
-            f"WHERE state = 'claimed' AND {condition}",
-            [now, *params],
-        )
+def unclaimed(recipient_ids: Sequence[int], now: int) -> dict[int, int]:
+    """Let go of recipients as if nobody had held them; the caller has locked their tokens.
+
+    Returns when the first of each lane was due, which the caller has to tell the lane: it may be
+    older than all that waits there.
+    """
+    if not recipient_ids:
+        return {}
+    condition, params = numbers("id", recipient_ids)
+    first: dict[int, int] = {}
+    for lane, due in rows(
+        f"UPDATE spool_recipient SET state = {RETURNED}, claim_token = NULL, updated_at = %s "  # noqa: S608
+        f"WHERE state = 'claimed' AND {condition} RETURNING lane_id, next_attempt_at",
+        [now, *params],
+    ):
+        first[lane] = min(due, first.get(lane, due))
+    return first
 
 
 def drop(tokens: Sequence[int], *, checked: bool) -> None:

@@ -29,6 +29,7 @@ class DueLane:
     pool_id: int = 0
     #: The limit that put it off last; "" when none did.
     gate: str = ""
+    due_at: int = 0
 
 
 def tenants_due(now: int) -> list[int]:
@@ -60,9 +61,9 @@ def lanes_due(
         # One range of the index a priority: a single question would pass over all that is not due.
         for priority in PRIORITIES:
             cursor.execute(
-                'SELECT id, tenant_id, stream_id, domain, site, priority, "window", pool_id, gate '  # noqa: S608
-                "FROM spool_lane WHERE tenant_id = %s AND priority = %s AND due_at IS NOT NULL "
-                f"AND due_at <= %s {without} ORDER BY due_at LIMIT %s",
+                'SELECT id, tenant_id, stream_id, domain, site, priority, "window", pool_id, '  # noqa: S608
+                "gate, due_at FROM spool_lane WHERE tenant_id = %s AND priority = %s "
+                f"AND due_at IS NOT NULL AND due_at <= %s {without} ORDER BY due_at LIMIT %s",
                 [tenant_id, priority, now, *skipped, limit],
             )
             found += [DueLane(*row) for row in cursor.fetchall()]

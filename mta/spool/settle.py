@@ -129,6 +129,8 @@ class Round:
         self.limited: list[int] = []
         self.kept_back: list[list[Result]] = []
         self.tallied: list[Tallied] = []
+        #: When the first of those that went back was due, by lane; ms.
+        self.first_due: dict[int, int] = {}
 
     def run(self) -> list[Summary]:
         tokens = claim.lock(sorted({one.context.token for one in self.settlements}))
@@ -147,7 +149,7 @@ class Round:
         ]  # fmt: skip
         self.decide(taken, facts)
         self.store()
-        claim.unclaimed(self.limited, self.now)
+        self.first_due = claim.unclaimed(self.limited, self.now)
         claim.drop([token for token in tokens if not holds[token]], checked=False)
         lanes.note(self.notes(taken))
         contexts = (one.context for one in self.settlements)
@@ -221,7 +223,8 @@ class Round:
             if few:
                 notes[lane] = note_of(one.context, few, group, self.now, notes.get(lane))
             if back:
-                notes[lane] = waiting_note(one.context, back, self.now, notes.get(lane))
+                due = self.first_due.get(lane, self.now)
+                notes[lane] = waiting_note(one.context, back, due, notes.get(lane))
         return list(notes.values())
 
 
@@ -281,11 +284,11 @@ def note_of(
     )
 
 
-def waiting_note(context: Context, back: Sequence[Result], now: int, before: Note | None) -> Note:
+def waiting_note(context: Context, back: Sequence[Result], due: int, before: Note | None) -> Note:
     """What the lane has to know when a limit kept something back: it waits as a whole."""
     last = max(back, key=lambda r: r.until)
+    note = before or Note(context.lane_id, site=context.site or None)
     return replace(
-        before or Note(context.lane_id, site=context.site or None, window=context.window),
-        due_at=now, wait_until=last.until, gate=last.gate, hold_reason=last.reply[:200],
-        window=context.window,
+        note, due_at=due if note.due_at is None else min(due, note.due_at), wait_until=last.until,
+        gate=last.gate, hold_reason=last.reply[:200], window=context.window,
     )  # fmt: skip

@@ -23,7 +23,9 @@ from tests.cast import Cast
 from tests.state.spool import desk
 
 DOMAINS = st.sampled_from(["x.test", "y.test", "acme.test"])
-OUTCOMES = st.sampled_from(["delivered", "deferred", "bounced", "suppressed", "postponed"])
+OUTCOMES = st.sampled_from(
+    ["delivered", "deferred", "bounced", "suppressed", "postponed", "limited"]
+)
 
 
 class Spool(RuleBasedStateMachine):

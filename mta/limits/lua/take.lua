@@ -34,7 +34,8 @@ for i = 1, #KEYS do
   local a, b = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
   if i <= buckets then
     local tat = tats[i] + granted * a
-    if granted > 0 then
+    -- Also when nothing is granted: the limit may be another than it was.
+    if granted > 0 or held[i] then
       -- %.0f: Lua writes large numbers with an exponent and loses digits.
       redis.call('SET', KEYS[i], string.format('%.0f %.0f %.0f', tat, a, b), 'PX', math.ceil((tat - now) / 1000) + 1)
     end

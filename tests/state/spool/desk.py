@@ -77,6 +77,8 @@ def result(recipient_id: int, outcome: str, **values: Any) -> Result:
                     "permanent": True, "scope": "recipient"},
         "suppressed": {"reply": "the address is suppressed"},
         "postponed": {"reply": "limit rate"},
+        "limited": {"reply": "limit rate"},
+        "held": {"reply": "a rule"},
     }  # fmt: skip
     known = by_outcome[outcome]
     return Result(recipient_id, outcome, **{"at": now_ms(), "took_ms": 5, **known, **values})
@@ -115,7 +117,7 @@ def broken() -> list[str]:
         "waits in a lane that is not armed in time": (
             "SELECT r.id FROM spool_recipient r JOIN spool_lane l ON l.id = r.lane_id "
             "WHERE r.state IN ('scheduled', 'deferred') "
-            "AND (l.due_at IS NULL OR l.due_at > r.next_attempt_at)"
+            "AND (l.due_at IS NULL OR (l.due_at > r.next_attempt_at AND l.due_at > l.wait_until))"
         ),
         "is final and still has a time or a claim": (
             f"SELECT id FROM spool_recipient WHERE state IN {FINAL} AND (next_attempt_at "

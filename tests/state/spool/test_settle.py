@@ -301,3 +301,39 @@ def test_a_reply_with_every_byte_can_be_stored(cast: Cast) -> None:
     assert desk.row(rid).last_reply == text[:500]
     assert Recipient.objects.get(pk=rid).state == "bounced"
     assert BODIES.size > 0
+
+
+def test_what_a_limit_kept_back_is_found_again(cast: Cast) -> None:
+    now = now_ms()
+    for name, age in (("old", 9000), ("young", 1000)):
+        desk.injected(cast, f"{name}@x.test")
+        Recipient.objects.filter(address=f"{name}@x.test").update(
+            next_attempt_at=from_ms(now - age)
+        )
+    first = desk.take("x.test", limit=1)
+    old = desk.row(first.recipient_ids[0])
+    assert old.address == "old@x.test"
+    summary = desk.settled(cast, first, "x.test", "limited", until=now + 60_000, gate="rate:s:x")
+    assert (summary.by_outcome, summary.settled) == ({"limited": 1}, 1)
+    old.refresh_from_db()
+    assert (old.state, old.attempts, old.claim_token) == ("scheduled", 0, None)
+    assert old.next_attempt_at == from_ms(now - 9000), "it keeps its place"
+    lane = desk.lane("x.test")
+    assert (lane.gate, lane.due_at, lane.wait_until) == (
+        "rate:s:x", from_ms(now + 60_000), from_ms(now + 60_000),
+    )  # fmt: skip
+    assert not Attempt.objects.exists()
+    assert desk.broken() == []
+    assert len(desk.take("x.test").recipient_ids) == 2, "the old one before all that was looked at"
+
+
+def test_held_on_the_way(cast: Cast) -> None:
+    rid = one(cast)
+    held = desk.take("x.test")
+    desk.settled(cast, held, "x.test", "held", reply="rule vip: ask the sales team")
+    row = desk.row(rid)
+    assert (row.state, row.last_reply, row.claim_token) == (
+        "held", "rule vip: ask the sales team", None,
+    )  # fmt: skip
+    assert events(rid) == []
+    assert desk.broken() == []
