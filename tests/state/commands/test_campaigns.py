@@ -18,6 +18,7 @@ from mta.events.models import Decision, Event
 from mta.spool import campaigns, claim
 from mta.spool.inject import inject
 from mta.spool.models import Lane, Recipient
+from mta.storage.fields import now_ms
 from tests.cast import Cast, make_cast
 from tests.state.commands.run import answer, text
 from tests.state.spool import desk
@@ -80,8 +81,10 @@ def test_resolve_holds_what_it_meets_of_a_suspended_campaign(cast: Cast) -> None
 def test_release_gives_the_last_reply_back(cast: Cast) -> None:
     inject([cast.message("ann@x.test", campaign="spring")])
     to = Recipient.objects.get()
-    to.history.create(number=1, at=timezone.now(), took_ms=1, outcome="deferred", stage="dot",
-                      reply="451 4.7.1 later")  # fmt: skip
+    to.history.create(
+        number=1, at=now_ms(), took_ms=1, outcome="deferred", stage="dot",
+        reply="451 4.7.1 later",
+    )  # fmt: skip
     Recipient.objects.update(state="deferred", attempts=1, last_reply="451 4.7.1 later")
     text("suspend", "acme/spring")
     text("resume", "acme/spring")
