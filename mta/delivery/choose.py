@@ -31,6 +31,8 @@ from mta.storage.fields import now_ms
 
 #: A lane that a rate keeps back is woken for this share of a second's messages, at least one.
 QUANTUM_SECONDS = 0.1
+#: What is free so soon counts as free: signing takes its time, and deliver waits a little for it.
+LEAD_SECONDS = 0.2
 #: How long mail waits for something that says itself when it ends, ms.
 LOOK_AGAIN_MS = 60_000
 
@@ -75,7 +77,8 @@ class Wait:
 
 def rooms(ways: Sequence[Way]) -> list[Room]:
     """What each way has room for now, in one call."""
-    return wiring.limits().room([(way.limits.buckets, way.limits.counters) for way in ways])
+    groups = [(way.limits.buckets, way.limits.counters) for way in ways]
+    return wiring.limits().room(groups, lead=LEAD_SECONDS)
 
 
 def decide(

@@ -148,12 +148,12 @@ class Limits:
         args = [count, len(buckets), *(bucket.interval for bucket in buckets)]
         self._give_back(keys=self._names(keys), args=args)
 
-    def room(self, groups: Sequence[Group]) -> list[Room]:
-        """What each group of limits would grant now, in one call; nothing is taken."""
+    def room(self, groups: Sequence[Group], *, lead: float = 0.0) -> list[Room]:
+        """What each group of limits would grant in `lead` seconds; one call, nothing is taken."""
         keys = [key for group in groups for key in (*_keys(group[0]), *_keys(group[1]))]
         if not keys:
             return [Room(None, 0.0, "")] * len(groups)
-        args: list[Any] = [len(groups)]
+        args: list[Any] = [round(lead * MICROSECONDS), len(groups)]
         args += [len(limits) for group in groups for limits in group]
         for buckets, counters in groups:
             args += [item for bucket in buckets for item in (bucket.interval, bucket.burst)]

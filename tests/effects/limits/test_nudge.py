@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 
+import pytest
 import redis
 
 from mta.limits.nudge import Nudge
@@ -75,3 +76,31 @@ def test_no_wake_up_is_lost_between_ringers_and_a_worker(client: redis.Redis, pr
         seen = int(client.get(done) or 0)
     for thread in threads:
         thread.join(30)
+
+
+def test_a_short_wait_is_not_rounded_up(client: redis.Redis, prefix: str) -> None:
+    bell = Nudge(client, prefix=prefix)
+    spans = []
+    for _ in range(30):
+        began = time.perf_counter()
+        assert bell.wait(0.02) is False
+        spans.append(time.perf_counter() - began)
+    # Redis itself ends a blocking call up to 100 ms late; half of them are late by 50 ms then.
+    assert statistics.median(spans) < 0.05
+    bell.ring()
+    assert bell.wait(5) is True
+    assert bell.wait(0) is False
+
+
+def test_a_lost_connection_is_told_and_the_next_wait_asks_anew(
+    client: redis.Redis, prefix: str
+) -> None:
+    bell = Nudge(client, prefix=prefix)
+    assert bell.wait(0.01) is False
+    for each in client.client_list():
+        if each["cmd"] == "blpop":
+            client.client_kill_filter(_id=each["id"])
+    with pytest.raises(redis.RedisError):
+        bell.wait(5)
+    bell.ring()
+    assert bell.wait(5) is True

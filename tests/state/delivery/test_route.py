@@ -42,7 +42,7 @@ class Used:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def room(self, groups: Sequence[Group]) -> list[Room]:
+    def room(self, groups: Sequence[Group], *, lead: float) -> list[Room]:
         return [self.left(counters) for _, counters in groups]
 
     def left(self, counters: Sequence[Counter]) -> Room:
