@@ -121,7 +121,9 @@ LABELS: dict[str, dict[str, Words]] = {
         "messages_per_minute": Words("A minute"),
         "messages_per_hour": Words("An hour"),
         "messages_per_day": Words("A day"),
-        "burst": Words(help="At once after a rest; empty: one second's messages."),
+        "burst": Words(
+            help="At once after a rest, of the fastest rate here; empty: what fits its period."
+        ),
         "retry_steps": Words("Waits", "Such as 5m,30m,2h; the last is doubled up to 4 h."),
         "life_hours": Words("Life in hours", "Where the stream's is longer."),
     },

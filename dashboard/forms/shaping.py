@@ -58,7 +58,9 @@ class ShapingRuleForm(CheckedForm):
         rules = rules_beside(self.instance)
         found = limits_for(rules, site=site, mx_hosts=hosts, source=mine.source)
         for name in VALUES:
-            value = found.bursts[0] if name == "burst" else getattr(found.limits, name)
+            value = getattr(found.limits, name)
+            if name == "burst":  # a rule with a rate of its own inherits none
+                value = 0 if mine.values.keys() & PERIODS.keys() else found.bursts[0].count
             if name in self.fields and name != "tls" and value:
                 told = value if isinstance(value, str) else f"{value:g}"
                 self.fields[name].widget.attrs["placeholder"] = f"{told} ({found.origin[name]})"

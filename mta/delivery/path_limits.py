@@ -9,7 +9,6 @@ Rule 3: a key names whom it counts, so that the queue page can say it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from mta.delivery.batch import Batch
 from mta.egress.sources import SourceFacts
 from mta.egress.warmup import Allowance
 from mta.limits.egress import Bucket, Counter
-from mta.policy.shaping import Explained
+from mta.policy.shaping import Explained, natural_burst
 from mta.policy.throttled import Throttled
 from mta.spool.quota import quota_counters
 from mta.spool.streams import StreamFacts
@@ -90,15 +89,10 @@ def path_limits(
     )  # fmt: skip
 
 
-def natural_burst(per_second: float) -> int:
-    """One second's messages, at least one."""
-    return max(1, math.ceil(per_second))
-
-
 def totals(whose: str, rates: Sequence[tuple[float, int]]) -> list[Bucket]:
     """The limits of a tenant, stream or source in all."""
     return [
-        Bucket(f"{PERIOD[seconds]}:{whose}", rate / seconds, natural_burst(rate / seconds))
+        Bucket(f"{PERIOD[seconds]}:{whose}", rate / seconds, natural_burst(rate, seconds))
         for rate, seconds in rates
     ]
 

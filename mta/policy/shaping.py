@@ -4,7 +4,9 @@ Rule 1: default < provider < provider for one source < site < site for one sourc
         the later rule wins.
 Rule 2: a rule says only what it changes; the default row says everything, so nothing is implied.
 Rule 3: a provider is known by its MX suffixes; the rules that name them define it.
-Rule 4: what a provider's rule counts holds across all its sites together; what a rule for a site
+Rule 4: a burst belongs to one rate: the fastest that the same rule sets; in a rule without rates to
+        that of the burst below, or to the rate per second. Who sets that rate anew drops it.
+Rule 5: what a provider's rule counts holds across all its sites together; what a rule for a site
         counts holds for that site, and the provider's limit holds beside it.
 """
 
@@ -13,7 +15,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from mta.policy.retry import parse_schedule
 from mta.policy.site import has_suffix, provider_of
@@ -36,7 +38,7 @@ class EgressLimits:
     messages_per_minute: float = 0.0  #: 0: none, like those of the hour and the day
     messages_per_hour: float = 0.0
     messages_per_day: float = 0.0
-    burst: int = 100  #: without a rule of its own: one second's messages
+    burst: int = 100  #: without a rule of its own: that of the rate per second
     connections_per_minute: int = 100
     tls: str = "opportunistic"  #: one of TLS_MODES
     retry_steps: str = ""  #: waits such as "1m,5m,15m"; empty: the stream's
@@ -60,6 +62,9 @@ PERIODS: Mapping[str, int] = {
     "messages_per_hour": 3600,
     "messages_per_day": 86_400,
 }
+#: A rate's own burst is what flows in so many seconds, by its period: all of a second, a tenth of a
+#: minute, a minute of an hour, an hour of a day. So a slower rate is used up at the faster one.
+BURST_SECONDS: Mapping[int, int] = {1: 1, 60: 6, 3600: 60, 86_400: 3600}
 #: What is counted for all mail of a source to a site, or to a provider when its rule says it.
 COUNTED = ("connections", "connections_per_minute", *PERIODS, "burst")
 _WHOLE = frozenset({"connections", "messages_per_connection", "burst", "connections_per_minute"})
@@ -90,6 +95,13 @@ class Rate:
     across: bool  #: counted for source and provider; else for source and site
 
 
+class Burst(NamedTuple):
+    """What a rule lets go at once after a rest."""
+
+    count: int = 0  #: 0: no rule says it, each rate has its own
+    rate: str = ""  #: key of PERIODS: whose burst it is
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     """Limits with the reason for each: value name -> name of the rule it came from."""
@@ -100,8 +112,8 @@ class Explained:
     #: Of COUNTED, what rules for the provider set: value and rule. It holds across all sites of
     #: the provider together. Where `origin` names the same rule, nothing else holds for the site.
     across: Mapping[str, tuple[int | float, str]] = field(default_factory=dict)
-    #: The bursts that rules set, for the site and across; 0: each rate has one second's messages.
-    bursts: tuple[int, int] = (0, 0)
+    #: The bursts that rules set, for the site and across.
+    bursts: tuple[Burst, Burst] = (Burst(), Burst())
 
     def alone(self, name: str) -> bool:
         """Tell whether a counted value holds for the site by itself, not only across."""
@@ -110,18 +122,25 @@ class Explained:
     def rates(self) -> tuple[Rate, ...]:
         """All rates that messages of this path have to keep, none of them 0."""
         found = []
-        for name, seconds in PERIODS.items():
+        for name in PERIODS:
             value = getattr(self.limits, name)
             if value and self.alone(name):
-                found.append(_rate(name, value / seconds, self.bursts[0], self.origin[name], False))
+                found.append(_rate(name, value, self.bursts[0], self.origin[name], False))
             shared, rule = self.across.get(name, (0, ""))
             if shared:
-                found.append(_rate(name, shared / seconds, self.bursts[1], rule, True))
+                found.append(_rate(name, shared, self.bursts[1], rule, True))
         return tuple(found)
 
 
-def _rate(name: str, per_second: float, burst: int, rule: str, across: bool) -> Rate:
-    return Rate(name, per_second, burst or max(1, math.ceil(per_second)), rule, across)
+def natural_burst(value: float, seconds: int) -> int:
+    """The burst of a rate of `value` in a period of BURST_SECONDS, at least one."""
+    return max(1, math.ceil(round(value * BURST_SECONDS[seconds] / seconds, 6)))
+
+
+def _rate(name: str, value: float, burst: Burst, rule: str, across: bool) -> Rate:
+    seconds = PERIODS[name]
+    count = burst.count if burst.rate == name else natural_burst(value, seconds)
+    return Rate(name, value / seconds, count, rule, across)
 
 
 def parse_rules(toml: str) -> tuple[ShapingRule, ...]:
@@ -173,24 +192,42 @@ def limits_for(
     chosen: dict[str, Any] = {}
     origin = dict.fromkeys(VALUES, "built-in")
     across: dict[str, tuple[int | float, str]] = {}
-    shared_burst = 0
+    burst = shared = Burst()
     for rule in in_layers(rules):
         if not _speaks_about(rule, provider, site, mx_hosts, source):
             continue
-        for name, value in rule.values.items():
-            if fault_of_value(name, value):
-                continue
-            chosen[name] = value if name in _WHOLE or name in _TEXT else float(value)
-            origin[name] = rule.name
-            if rule.match_kind == "provider" and name in COUNTED:
-                across[name] = (chosen[name], rule.name)
+        sound = _sound_values(rule)
+        chosen |= sound
+        origin |= dict.fromkeys(sound, rule.name)
+        burst = _burst_after(burst, sound)
+        if rule.match_kind == "provider":
+            across |= {name: (sound[name], rule.name) for name in COUNTED if name in sound}
         if rule.match_kind != "site":
-            shared_burst = chosen.get("burst", 0)
-    bursts = (chosen.get("burst", 0), shared_burst)
-    if "burst" not in chosen and "messages_per_second" in chosen:
-        chosen["burst"] = max(1, math.ceil(chosen["messages_per_second"]))
+            shared = burst
+    if not shared.count:
+        across.pop("burst", None)
+    if not burst.count:
+        chosen.pop("burst", None)
         origin["burst"] = origin["messages_per_second"]
-    return Explained(EgressLimits(**chosen), provider, origin, across, bursts)
+        if "messages_per_second" in chosen:
+            chosen["burst"] = natural_burst(chosen["messages_per_second"], 1)
+    return Explained(EgressLimits(**chosen), provider, origin, across, (burst, shared))
+
+
+def _sound_values(rule: ShapingRule) -> dict[str, Any]:
+    return {
+        name: value if name in _WHOLE or name in _TEXT else float(value)
+        for name, value in rule.values.items()
+        if not fault_of_value(name, value)
+    }
+
+
+def _burst_after(below: Burst, values: Mapping[str, Any]) -> Burst:
+    """Whose burst it is once a rule with these values lies upon `below` (rule 4)."""
+    fastest = next((name for name in PERIODS if values.get(name)), "")
+    if "burst" in values:
+        return Burst(values["burst"], fastest or below.rate or "messages_per_second")
+    return Burst() if below.rate in values else below
 
 
 def in_layers(rules: Sequence[ShapingRule]) -> list[ShapingRule]:

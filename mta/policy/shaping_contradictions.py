@@ -69,7 +69,10 @@ def hosts_it_speaks_about(rule: ShapingRule, rules: Sequence[ShapingRule]) -> li
 
 
 def _useless_rates(place: _Place) -> Iterator[Fault]:
-    """Rates that another one always undercuts: each admits an even flow and its burst."""
+    """Rates that a faster one, used up all the time, does not reach: they never decide.
+
+    Whoever sets a slower rate tighter than a faster one means both: the faster is for the hurry.
+    """
     rates = place.here.rates()
     for rate in rates:
         tighter = next(
@@ -87,7 +90,7 @@ def _useless_rates(place: _Place) -> Iterator[Fault]:
 
 def _undercuts(other: Rate, rate: Rate) -> bool:
     # What holds for one site does not bind the provider's other sites.
-    if rate.across and not other.across:
+    if (rate.across and not other.across) or PERIODS[other.name] > PERIODS[rate.name]:
         return False
     return other.per_second < rate.per_second * (1 - 1e-9) and other.burst <= rate.burst
 
@@ -111,12 +114,12 @@ def _wide_counts(place: _Place) -> Iterator[Fault]:
 
 def _totals(place: _Place) -> Iterator[Fault]:
     """Counts of messages above what a whole period admits."""
-    limits, burst = place.here.limits, place.here.bursts[0]
+    limits, burst = place.here.limits, place.here.bursts[0].count
     for name in ("messages_per_minute", "messages_per_hour", "messages_per_day"):
         value = getattr(limits, name)
-        if 0 < value < burst and (field := place.later("burst", name)):
+        if 0 < value < burst and place.sets("burst") and place.later("burst", name):
             yield (
-                field,
+                "burst",
                 f"contradicts: a burst of {burst} at once is more than {name} {value:g} admits;"
                 " lower the burst or raise the other",
             )

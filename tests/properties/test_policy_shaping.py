@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +64,26 @@ def test_a_rate_that_is_blamed_changes_nothing(values: dict[str, float]) -> None
     whole, rest = explained(values), explained(kept)
     for seconds in (0.0, 0.5, 1, 10, 60, 600, 3600, 86_400, 1e6):
         assert passing(whole, seconds) == passing(rest, seconds)
+
+
+@given(RATES, st.sampled_from(sorted(PERIODS.values())))
+def test_a_window_has_at_most_its_limit_and_a_burst(values: dict[str, float], seconds: int) -> None:
+    """And no more than a tenth of it goes at once, where no rule says another burst."""
+    for rate in explained(values).rates():
+        limit = rate.per_second * PERIODS[rate.name]
+        own = math.ceil(limit / (1 if rate.name == "messages_per_second" else 10))
+        burst = values.get("burst", 0)
+        assert rate.burst in {burst, *range(1, own + 1)}
+        if PERIODS[rate.name] == seconds:
+            assert passing(explained(values), seconds) <= limit + max(own, burst) + 1e-6
+
+
+@given(st.integers(1, 1000), st.integers(100, 100_000))
+def test_a_slower_rate_can_be_used_up_at_the_faster_one(fast: int, slow: int) -> None:
+    """After a rest, an hour's share of a day goes as fast as the second allows."""
+    found = explained({"messages_per_second": fast, "messages_per_day": slow})
+    share = math.ceil(slow / 24)
+    assert passing(found, share / fast) >= share
 
 
 def explained(values: dict[str, float]) -> Explained:

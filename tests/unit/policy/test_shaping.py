@@ -110,16 +110,76 @@ def test_a_providers_rule_for_one_source_lies_under_a_site() -> None:
     assert google(one, source="out2").across["connections"] == (5, "google")
 
 
-def test_each_rate_has_a_burst_of_one_second_unless_it_is_set() -> None:
-    values = {"messages_per_second": 2.5, "messages_per_minute": 60, "messages_per_day": 86_400}
+def test_a_slower_rate_has_a_greater_burst() -> None:
+    """A tenth of a minute's, a minute's of an hour's, an hour's of a day's: each rounded up."""
+    values = {
+        "messages_per_second": 2.5, "messages_per_minute": 61, "messages_per_hour": 61,
+        "messages_per_day": 20_000,
+    }  # fmt: skip
     rule = ShapingRule("gently", "provider", "google", values)
     rates = {rate.name: rate for rate in google(rule).rates()}
     assert set(rates) == set(values)
-    assert [rates[name].per_second for name in values] == [2.5, 1.0, 1.0]
-    assert [rates[name].burst for name in values] == [3, 1, 1]
+    assert [round(rates[name].per_second, 6) for name in values] == [
+        2.5,
+        1.016667,
+        0.016944,
+        0.231481,
+    ]
+    assert [rates[name].burst for name in values] == [3, 7, 2, 834]
     assert all(rate.across and rate.rule == "gently" for rate in rates.values())
-    burst = ShapingRule("burst", "default", values={"burst": 40})
-    assert {rate.burst for rate in google(rule, burst).rates()} == {40}
+    rare = ShapingRule("rare", "site", "m.example", dict.fromkeys(values, 0.5))
+    assert {rate.burst for rate in example(rare).rates()} == {1}
+
+
+def example(*rules: ShapingRule, source: str = "") -> Explained:
+    return limits_for([*SHIPPED, *rules], site="m", mx_hosts=["m.example"], source=source)
+
+
+def bursts(*rules: ShapingRule, source: str = "") -> dict[str, int]:
+    return {rate.name: rate.burst for rate in example(*rules, source=source).rates()}
+
+
+def at(source: str = "", **values: float) -> ShapingRule:
+    return ShapingRule(f"at {source}", "site", "m.example", values, source=source)
+
+
+def test_a_burst_is_that_of_the_fastest_rate_of_its_rule() -> None:
+    per_second = at(messages_per_second=10, messages_per_day=20_000, burst=50)
+    assert bursts(per_second) == {"messages_per_second": 50, "messages_per_day": 834}
+    assert bursts(at(messages_per_hour=500, messages_per_day=5000, burst=40)) == {
+        "messages_per_second": 100, "messages_per_hour": 40, "messages_per_day": 209}  # fmt: skip
+    # Where there is no rate a second, or a rule says that there is none.
+    assert bursts(at(messages_per_second=0, messages_per_hour=500, burst=40)) == {
+        "messages_per_hour": 40}  # fmt: skip
+
+
+def test_a_burst_without_a_rate_is_for_the_rate_below() -> None:
+    assert bursts(at(burst=7)) == {"messages_per_second": 7}
+    hourly = at(messages_per_hour=500, burst=40)
+    assert bursts(hourly, at("out1", burst=7), source="out1") == {
+        "messages_per_second": 100, "messages_per_hour": 7}  # fmt: skip
+
+
+def test_a_rate_that_is_set_anew_has_its_own_burst_again() -> None:
+    """A default with a burst of 1,000 must not let 1,000 go where one an hour is allowed."""
+    wide = ShapingRule("wide", "default", "", {"messages_per_second": 900, "burst": 1000})
+    assert bursts(wide, at(messages_per_hour=1)) == {
+        "messages_per_second": 1000, "messages_per_hour": 1}  # fmt: skip
+    found = example(wide, at(messages_per_second=2))
+    assert [rate.burst for rate in found.rates()] == [2]
+    assert (found.limits.burst, found.origin["burst"]) == (2, "at ")
+    alone = limits_for([at(messages_per_hour=9, burst=5), at("out1", messages_per_hour=8)],
+                       site="m", mx_hosts=["m.example"], source="out1")  # fmt: skip
+    assert (alone.limits.burst, alone.origin["burst"]) == (EgressLimits().burst, "built-in")
+
+
+def test_a_providers_burst_is_dropped_with_its_rate() -> None:
+    wide = ShapingRule("wide", "provider", "google", {"messages_per_minute": 60, "burst": 30})
+    one = ShapingRule("one", "provider", "google", {"messages_per_minute": 20}, source="out1")
+    assert google(wide, one).across["burst"] == (30, "wide")
+    found = google(wide, one, source="out1")
+    assert "burst" not in found.across
+    assert {rate.name: rate.burst for rate in found.rates()}["messages_per_minute"] == 2
 
 
 def test_the_burst_of_a_site_is_not_that_of_its_provider() -> None:

@@ -80,19 +80,20 @@ def test_what_can_never_match_or_be_read(bad: ShapingRule, field: str, says: str
         (rule("site", "m.example", messages_per_minute=7000), "messages_per_minute",
          "7000 can never be reached: messages_per_second 100 of rule 'default' lets no more than"
          " 6000 through"),
-        # A slower period admits an even flow: the faster one beside it never decides.
-        (rule("site", "m.example", messages_per_second=10, messages_per_hour=60),
-         "messages_per_second",
-         "10 can never be reached: messages_per_hour 60 lets no more than 0.0166667"),
-        (rule("site", "m.example", messages_per_day=10, messages_per_hour=60), "messages_per_hour",
-         "60 can never be reached: messages_per_day 10"),
+        (rule("site", "m.example", messages_per_second=10, messages_per_minute=601),
+         "messages_per_minute",
+         "601 can never be reached: messages_per_second 10 lets no more than 600 through"),
+        (rule("site", "m.example", messages_per_minute=10, messages_per_hour=601),
+         "messages_per_hour", "601 can never be reached: messages_per_minute 10 lets no more"),
+        (rule("site", "m.example", messages_per_hour=10, messages_per_day=241),
+         "messages_per_day", "241 can never be reached: messages_per_hour 10"),
         (rule("site", "m.yahoo.co.jp", messages_per_second=20), "messages_per_second",
          "20 can never be reached: messages_per_second 10 of rule 'yahoo-japan'"),
         (rule("site", "aspmx.l.google.com", connections=6), "connections",
          "6 can never be used: rule 'google' lets all sites of google together have 5"),
         (rule("site", "m.example", burst=500, messages_per_hour=300), "burst",
          "a burst of 500 at once is more than messages_per_hour 300"),
-        (rule("site", "m.example", burst=500, messages_per_day=300), "burst",
+        (rule("site", "m.example", burst=500, messages_per_second=5, messages_per_day=300), "burst",
          "messages_per_day 300"),
         (rule("site", "m.example", messages_per_connection=60, messages_per_day=50),
          "messages_per_connection", "60 can never be used: messages_per_day is 50"),
@@ -130,6 +131,13 @@ def test_a_problem_names_rule_field_and_fix() -> None:
         rule("provider", "google", "out1", connections=1, messages_per_minute=30),
         rule("provider", "yahoo-japan", messages_per_hour=100),
         rule("default", "", messages_per_day=1000, burst=1000),
+        # Both are meant: the faster for the hurry, the slower for the whole.
+        rule("site", "m.example", messages_per_second=10, messages_per_day=20_000),
+        rule("site", "m.example", messages_per_minute=100, messages_per_day=10_000),
+        rule("site", "m.example", messages_per_second=10, messages_per_hour=60),
+        rule("site", "m.example", messages_per_second=10, messages_per_minute=600),
+        # The greater burst of the faster rate makes the slower one decide.
+        rule("site", "m.example", messages_per_second=10, burst=300, messages_per_minute=650),
         rule("site", "m.example", burst=40, messages_per_minute=60),
         rule("site", "m.example", messages_per_second=0),
         rule("site", "m.example", retry_steps="10m,1h", life_hours=48),
@@ -147,11 +155,13 @@ def test_a_later_layer_that_is_tighter_is_no_fault_of_the_earlier() -> None:
     assert found == []
 
 
-def test_a_burst_below_is_blamed_on_the_total_that_is_too_small() -> None:
+def test_a_burst_is_blamed_where_it_was_set_and_not_a_tighter_total_above_it() -> None:
     below = ShapingRule("below", "default", values={"burst": 500})
-    assert faults(below, rule("site", "m.example", messages_per_hour=100)) == [
-        ("messages_per_hour", "contradicts: a burst of 500 at once is more than messages_per_hour"
-         " 100 admits; lower the burst or raise the other")]  # fmt: skip
+    assert faults(below, rule("site", "m.example", messages_per_hour=100)) == []
+    below = ShapingRule("below", "site", "m.example", {"messages_per_hour": 100})
+    assert faults(below, rule("site", "m.example", "out1", burst=500)) == [
+        ("burst", "contradicts: a burst of 500 at once is more than messages_per_hour 100 admits;"
+         " lower the burst or raise the other")]  # fmt: skip
 
 
 def test_names_say_which_rule_it_was() -> None:
