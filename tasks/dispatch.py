@@ -66,6 +66,8 @@ class Dispatcher:
         self.stopping = threading.Event()
         self.pacing = Pacing()
         self.turns = Turns(Gates(self.limits))
+        #: Up to which instant was looked for lanes that are due, ms.
+        self.looked_at = 0
         #: When changes of rules were last asked for, and which was heeded.
         self.asked_at, self.heeded = float("-inf"), 0
 
@@ -91,9 +93,9 @@ class Dispatcher:
 
     def pause(self) -> float:
         """Seconds until something is due by the clock, or a lane has waited long enough."""
-        now = now_ms()
-        at = due.next_due_at(now)
-        by_clock = LONGEST_SLEEP if at is None else max(0.001, (at - now) / 1000)
+        # From where the last look ended: what became due meanwhile has not been seen yet.
+        at = due.next_due_at(self.looked_at)
+        by_clock = LONGEST_SLEEP if at is None else max(0.001, (at - now_ms()) / 1000)
         return min(LONGEST_SLEEP, by_clock, self.pacing.next_release())
 
     def round(self) -> int:
@@ -142,7 +144,7 @@ class Dispatcher:
 
     def in_turn(self, full: set[str]) -> Iterator[Offer]:
         """Lanes that may start a batch; those that got units of a limit first."""
-        now = now_ms()
+        now = self.looked_at = now_ms()
         self.pacing.waiting.clear()
         lanes = self.due_lanes(now, full)
         free, behind = self.turns.sort(

@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from mta.limits.egress import Limits
 from mta.spool.waiting import SEPARATOR
 
+#: Units are given out this long before they are free: a batch is as long on its way to deliver,
+#: which waits for them a little longer. Else they would be free before somebody is there, and a
+#: dispatcher that wakes late would be late by as much each time.
+LEAD_SECONDS = 0.15
 #: Buckets are looked at anew after this, seconds.
 LOOK_SECONDS = 0.25
 #: A bucket that nobody asked for in this time is forgotten, seconds.
@@ -35,17 +39,20 @@ class Gate:
     full_at: float
     looked_at: float
     asked_at: float
+    #: Seconds by which units are given out before they are free.
+    lead: float
 
     def free(self, now: float) -> int:
-        return max(0, int((now - max(self.full_at, now)) / self.interval + self.burst + 1e-6))
+        behind = max(self.full_at - now, 0.0) - self.lead
+        return max(0, int(self.burst - behind / self.interval + 1e-6))
 
     def take(self, units: int, now: float) -> None:
         self.full_at = max(self.full_at, now) + units * self.interval
 
     def wait(self, units: int, now: float) -> float:
         """Seconds until so many units are free (at most the burst)."""
-        full_at = max(self.full_at, now)
-        return max(0.0, full_at + (min(units, self.burst) - self.burst) * self.interval - now)
+        behind = max(self.full_at - now, 0.0) - self.lead
+        return max(0.0, behind + (min(units, self.burst) - self.burst) * self.interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,11 @@ class Joint:
 class Gates:
     """All gates that lanes wait behind; belongs to one thread."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limits, self.clock = limits, clock
+    def __init__(
+        self, limits: Limits, clock: Callable[[], float] = time.monotonic,
+        lead: float = LEAD_SECONDS,
+    ) -> None:  # fmt: skip
+        self.limits, self.clock, self.lead = limits, clock, lead
         self.known: dict[str, Gate] = {}
 
     def look(self, gates: Collection[str]) -> None:
@@ -101,7 +111,7 @@ class Gates:
             full_at = now + level.behind
             gate = self.known.get(key)
             if gate is None:
-                self.known[key] = Gate(level.interval, level.burst, full_at, now, now)
+                self.known[key] = Gate(level.interval, level.burst, full_at, now, now, self.lead)
             else:
                 gate.interval, gate.burst = level.interval, level.burst
                 gate.full_at = max(gate.full_at, full_at)

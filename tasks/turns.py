@@ -24,9 +24,6 @@ from tasks.gates import Gates, Joint
 TURN = 100
 #: Lanes behind one limit that are woken for the same instant.
 TOGETHER = 16
-#: Units are given out this long before they are free: a batch is as long on its way to deliver,
-#: which waits for them a little longer. Else they would be free before somebody is there.
-LEAD_SECONDS = 0.15
 #: Limits whose turns are remembered.
 MOST_LIMITS = 5_000
 
@@ -100,7 +97,7 @@ class Turns:
     ) -> list[Offer]:
         """Give what the limit has free to the lanes in turn."""
         fair = self.fair(key)
-        moment = self.gates.clock() + LEAD_SECONDS
+        moment = self.gates.clock()
         free = gate.free(moment)
         step = max(1, free // 64)
         given: dict[int, int] = {}
@@ -136,7 +133,7 @@ class Turns:
             ours = [*queue.urgent, *queue.other]
             line += [((at + 1) * share, lane) for at, lane in enumerate(ours)]
         line.sort(key=lambda one: one[0])
-        moment = self.gates.clock() + LEAD_SECONDS
+        moment = self.gates.clock()
         first = gate.wait(gate.quantum, moment)
         step = gate.quantum * gate.interval
         waits = []
@@ -169,7 +166,7 @@ class Turns:
             self.fair(offer.gate).charge(lane.tenant_id, -count, urgent=urgent)
             gate = self.gates.get(offer.gate)
             if gate is not None:
-                gate.take(-count, self.gates.clock() + LEAD_SECONDS)
+                gate.take(-count, self.gates.clock())
         elif count:
             self.places.charge(lane.tenant_id, -count, urgent=urgent)
 

@@ -24,7 +24,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def gates(limits: Limits, clock: Clock) -> Gates:
-    return Gates(limits, clock)
+    return Gates(limits, clock, lead=0.0)
 
 
 def test_what_nobody_takes_from_holds_nobody(gates: Gates) -> None:
@@ -93,3 +93,17 @@ def test_several_limits_count_together(gates: Gates, limits: Limits, clock: Cloc
     gate.take(3, clock.now)
     assert gate.free(clock.now) == 0
     assert gate.wait(1, clock.now) <= 1.0
+
+
+def test_who_wakes_late_is_not_late_each_time(limits: Limits, clock: Clock) -> None:
+    limits.take(1, buckets=[Bucket("rate:a:x", 2.0, 1)])
+    gates = Gates(limits, clock, lead=0.15)
+    gates.look(["rate:a:x"])
+    gate = gates.get("rate:a:x")
+    assert gate is not None
+    began = clock.now
+    for _ in range(10):
+        clock.now += gate.wait(1, clock.now) + 0.05
+        assert gate.free(clock.now) == 1
+        gate.take(1, clock.now)
+    assert clock.now - began == pytest.approx(5.0 - 0.15 + 0.05, abs=0.06)
