@@ -76,6 +76,9 @@ class Run:
             stalls = 0 if self.progress > before else stalls + 1
             if refusal is not None and (refusal.final or stalls >= 2):
                 await self.ended_by(refusal)
+            elif refusal is not None and refusal.code:
+                # Before another connection is opened: perhaps none is wanted.
+                await self.hear(refusal)
         if self.waiting:
             self.limit(now_ms(), "the worker stops, or its claim ended", "")
         return replace(self.batch, window=self.window).with_outcomes(*self.outcomes)
@@ -145,16 +148,16 @@ class Run:
 
     async def ended_by(self, refusal: Refusal) -> None:
         """No connection is to be had: an attempt of all, unless the throttle wants them to wait."""
-        if refusal.stage != "limit" and self.waiting:
-            await self.tell(
-                [
-                    Outcome(
-                        next(iter(self.waiting)), "", refusal.stage, refusal.text, refusal.code,
-                        refusal.enhanced,
-                    )
-                ]
-            )  # fmt: skip
+        if refusal.stage != "limit":
+            await self.hear(refusal)
         self.refuse(refusal)
+
+    async def hear(self, refusal: Refusal) -> None:
+        """Have the throttle look at why a connection was of no use."""
+        if self.waiting:
+            first = next(iter(self.waiting))
+            said = (refusal.stage, refusal.text, refusal.code, refusal.enhanced)
+            await self.tell([Outcome(first, "", *said)])
 
     async def give_back(self, unused: int) -> None:
         if unused > 0 and (self.buckets or self.counters):

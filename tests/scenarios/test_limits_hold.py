@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.scenarios.stack import ROOT, Stack
 from tests.services.processes import ChildProcess
 
-RATE, BURST = 40, 8
+RATE, BURST = 30, 15
 #: Seconds by which a receiver may hear of one message later than of another that left with it.
 JITTER = 0.1
 
