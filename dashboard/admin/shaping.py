@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.db.models import Model
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard import display
 from dashboard.admin.base import ChoicesDropdownFilter, Row
 from dashboard.forms.shaping import AutomationRuleForm, ShapingRuleForm
-from mta.delivery import shaping
 from mta.egress.models import AutomationRule, ShapingRule
 
 #: How lists say a value, besides time-outs.
@@ -53,24 +50,8 @@ def said(row: ShapingRule) -> Iterator[str]:
         yield f"{number} time-out{'s' * (number > 1)}"
 
 
-class ActsAtOnce(Row):
-    """Rules that every process reads anew when a person has changed them."""
-
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        shaping.changed()
-
-    def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        super().delete_model(request, obj)
-        shaping.changed()
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        super().delete_queryset(request, queryset)
-        shaping.changed()
-
-
 @admin.register(ShapingRule)
-class ShapingRuleAdmin(ActsAtOnce):
+class ShapingRuleAdmin(Row):
     form = ShapingRuleForm
     list_display = ["rule", "sets", "enabled", "note"]
     list_filter = [("match_kind", ChoicesDropdownFilter), "enabled", ("tls", ChoicesDropdownFilter)]
@@ -146,7 +127,7 @@ class ShapingRuleAdmin(ActsAtOnce):
 
 
 @admin.register(AutomationRule)
-class AutomationRuleAdmin(ActsAtOnce):
+class AutomationRuleAdmin(Row):
     form = AutomationRuleForm
     list_display = ["name", "whom", "pattern", "after", "does", "enabled", "note"]
     list_filter = [("action", ChoicesDropdownFilter), "enabled"]

@@ -1,6 +1,7 @@
 """The rules in force for limits and automations: the shipped ones under those from the admin.
 
-Rule 1: what a person changes acts within KEEP_SECONDS, in every process, without a restart.
+Rule 1: what a person changes acts within KEEP_SECONDS, in every process, without a restart; mail
+        that waits for the old rule is let go by mta.spool.rule_changes.
 Rule 2: limits of a path are layered once for as long as the rules stay as they are.
 """
 
@@ -11,19 +12,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from django.db import transaction
-
 from mta.egress.models import AutomationRule as AutomationRow
 from mta.egress.models import ShapingRule as Row
 from mta.policy.automation_check import problems_of
 from mta.policy.automation_rules import AutomationRule, load_automations
 from mta.policy.shaping import VALUES, Explained, ShapingRule, limits_for, load_rules, providers
-from mta.spool import inject, waiting
-from mta.storage.fields import now_ms
 
 KEEP_SECONDS = 3.0
-#: Milliseconds until every process has read anew, with a little to spare.
-HEARD_MS = round(KEEP_SECONDS * 1000) + 200
 #: Paths remembered between two changes of the rules; with more all are forgotten.
 MOST_PATHS = 10_000
 
@@ -63,16 +58,6 @@ def limits_of_path(site: str, mx_hosts: Sequence[str], source: str = "") -> Expl
             read.paths.clear()
         read.paths[key] = found
     return found
-
-
-def changed() -> None:
-    """A person changed rows: forget what is known here, and let lanes go that a limit holds.
-
-    They go when every process has heard of it: who has the old rules would put them off again.
-    """
-    _last.clear()
-    waiting.release_all(now_ms() + HEARD_MS)
-    transaction.on_commit(inject.ring)
 
 
 def _fresh() -> _Read:

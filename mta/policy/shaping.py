@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 from mta.policy.retry import parse_schedule
 from mta.policy.site import has_suffix, provider_of
@@ -95,7 +95,8 @@ class Rate:
     across: bool  #: counted for source and provider; else for source and site
 
 
-class Burst(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Burst:
     """What a rule lets go at once after a rest."""
 
     count: int = 0  #: 0: no rule says it, each rate has its own

@@ -139,7 +139,7 @@ def test_an_empty_field_shows_what_holds(db: None, as_operator: Client) -> None:
     (box,) = re.findall(r'<input[^>]*name="messages_per_second"[^>]*>', page)
     assert 'placeholder="100 (default)"' in box
     (box,) = re.findall(r'<input[^>]*name="burst"[^>]*>', page)
-    assert 'placeholder=' not in box
+    assert "placeholder=" not in box
 
 
 def test_the_list_says_what_a_rule_sets(acme: Cast, as_operator: Client) -> None:
@@ -191,7 +191,7 @@ def test_the_list_says_what_an_automation_does(db: None, as_operator: Client) ->
 
 @pytest.mark.parametrize("way", ["save", "delete"])
 def test_what_waits_for_a_limit_is_looked_at_when_all_have_heard(
-    way: str, acme: Cast, as_operator: Client
+    way: str, acme: Cast, as_operator: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
     row = ShapingRule.objects.create(match_kind="provider", match="google", connections=4)
     inject([acme.message("you@example.org")])
@@ -199,11 +199,12 @@ def test_what_waits_for_a_limit_is_looked_at_when_all_have_heard(
     far = now_ms() + 3_600_000
     waiting.put_off([waiting.PutOff(lane.pk, far, "hour:out-1:mx.example.org", "limit: used up")])
     before = now_ms()
-    if way == "save":
-        assert post(as_operator, "shapingrule", {**GOOD, "connections": 5}, row.pk) == {}
-    else:
-        url = reverse("admin:egress_shapingrule_delete", args=[row.pk])
-        assert as_operator.post(url, {"post": "yes"}).status_code == 302
+    with django_capture_on_commit_callbacks(execute=True):
+        if way == "save":
+            assert post(as_operator, "shapingrule", {**GOOD, "connections": 5}, row.pk) == {}
+        else:
+            url = reverse("admin:egress_shapingrule_delete", args=[row.pk])
+            assert as_operator.post(url, {"post": "yes"}).status_code == 302
     lane.refresh_from_db()
     assert (lane.gate, lane.hold_reason) == ("", "")
     # Not before the last process has read the new rules, and within five seconds.
