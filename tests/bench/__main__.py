@@ -14,7 +14,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench import backlog, latency, line, options, report, slow, tail, throughput
+from tests.bench import (
+    backlog,
+    fairness,
+    latency,
+    limits,
+    line,
+    options,
+    report,
+    slow,
+    tail,
+    throughput,
+)
 from tests.bench.line import Line
 from tests.bench.options import RESULTS, Options
 from tests.bench.progress import say
@@ -24,6 +35,8 @@ ALONE: dict[str, Callable[[str, Options, Path], Line]] = {
     "backlog": backlog.run,
     "slow": slow.run,
     "tail": tail.run,
+    "limits": limits.run,
+    "fairness": fairness.run,
 }
 
 

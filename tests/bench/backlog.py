@@ -170,7 +170,13 @@ class Backlog:
         return Cost(max(1, self.large.taken), seconds, elapsed), rate
 
     def resumed(self) -> dict[str, Any]:
-        """How long a person waits who resumes a suspended tenant with this backlog, seconds."""
+        """How long a person waits who resumes a suspended tenant with this backlog, seconds.
+
+        None where a small backlog was gone already.
+        """
+        if not self.stack.ask("sql", query=WAITING)[0][0]:
+            self.stack.resume_dispatch()
+            return {"resume_command_s": None, "resume_to_first_message_s": None}
         self.stack.manage("suspend", "acme", "--scope", "tenant")
         self.stack.resume_dispatch()
         ends_at = time.monotonic() + PATIENCE

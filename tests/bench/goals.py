@@ -29,6 +29,8 @@ class Goal:
 
 LARGE = ("waiting", 1_000_000)
 HELD = ("connections", 2000)
+LONG = ("messages", 20_000)
+CROWD = ("waiting", 100_000)
 GOALS = (
     Goal("campaign", "messages/s, by the peer's", "ratio", 10, "x", least=True, digits=2),
     Goal("relay", "messages/s, by the peer's", "ratio", 5, "x", least=True, digits=2),
@@ -62,6 +64,22 @@ GOALS = (
     Goal(
         "tail", "CPU of a message, as many connections", "cpu_ratio_same_connections", 2, "x",
         digits=2, size=("domains", 100_000),
+    ),
+    Goal(
+        "limits", "messages/s with all limits, by those with none", "rate_ratio", 0.9, "x",
+        least=True, digits=2, size=LONG,
+    ),
+    Goal(
+        "limits", "CPU of a message with all limits, by one with none", "cpu_ratio", 1.1, "x",
+        digits=2, size=LONG,
+    ),
+    Goal(
+        "fairness", "a single message beside 100,000 of another tenant, p99",
+        "unlimited.accepted_to_sink.p99_ms", 1000, "ms", size=CROWD,
+    ),
+    Goal(
+        "fairness", "messages of others before a single one, behind a limit, most",
+        "limited.most_others", 2, "", size=CROWD,
     ),
 )  # fmt: skip
 

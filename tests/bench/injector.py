@@ -41,12 +41,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sender", default="acme.test")
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--in-days", type=int, default=0, help="send_at, from now")
+    parser.add_argument("--engaged", type=int, default=0, help="one reader in so many is engaged")
     parser.add_argument("--lazy", action="store_true")
     return parser.parse_args()
 
 
-def body(crowd: Crowd, first: int, *, sender: str, send_at: str = "") -> bytes:
-    """One request for BATCH readers from number `first` on."""
+def body(crowd: Crowd, first: int, *, sender: str, send_at: str = "", engaged: int = 0) -> bytes:
+    """One request for BATCH readers from number `first` on; one in `engaged` is engaged."""
     readers = range(first, min(first + BATCH, crowd.count + 1))
     message = {
         "from": f"The Gazette <news@{sender}>",
@@ -59,6 +60,7 @@ def body(crowd: Crowd, first: int, *, sender: str, send_at: str = "") -> bytes:
             {
                 "to": crowd.address(number),
                 "substitutions": {"name": f"Reader {number}", "number": number},
+                **({"engaged": True} if engaged and number % engaged == 0 else {}),
             }
             for number in readers
         ],
@@ -71,7 +73,7 @@ def requests(crowd: Crowd, options: argparse.Namespace, client: int) -> Iterator
     days = timedelta(days=options.in_days)
     send_at = (datetime.now(UTC) + days).isoformat() if days else ""
     for first in range(1 + client * BATCH, crowd.count + 1, BATCH * options.clients):
-        yield body(crowd, first, sender=options.sender, send_at=send_at)
+        yield body(crowd, first, sender=options.sender, send_at=send_at, engaged=options.engaged)
 
 
 def send(url: str, key: str, made: Iterable[bytes], progress: Progress) -> None:

@@ -10,6 +10,8 @@ TITLES = {
     "backlog": "Backlog",
     "slow": "Slow receivers",
     "tail": "The tail of domains",
+    "limits": "All limits",
+    "fairness": "Fairness",
 }
 MEANING = {
     "throughput": (
@@ -52,6 +54,22 @@ MEANING = {
         "and is looked up once. With 10 messages a connection the one domain opens as many",
         "connections as the tail: that ratio leaves the cost of connections aside.",
     ),
+    "limits": (
+        "The campaign in turn without and with limits (off, on, off, on, off), on one running",
+        "stack, each turn warm before its clock starts. On: rates a second, minute, hour and day",
+        "and connections by rules for all, for the provider, for the site and for each source to",
+        "it; rates of tenant, stream and source; quotas of the hour and the day; a second source",
+        "that is warming, with an overflow pool; three routing rules, one about bounces in the last",
+        "hour, one about campaign and tags; one recipient in ten engaged. No limit binds and no",
+        "rule holds, but all are asked and counted. Off: one rate and connections.",
+    ),
+    "fairness": (
+        "Two tenants write to one site. One has its campaign waiting, handed in while nothing was",
+        "claimed; the other sends single messages, by its transactional and its bulk stream in",
+        "turn. Time is from the 202 to the end of the content at the receiver, whose",
+        "250 follows at once. The limited site takes 5 messages a second, 1 at once: there it",
+        "matters how many messages of others came between the 202 of a single one and itself.",
+    ),
 }
 ABOUT_OTHERS = (
     "`other cores` are those that other programs kept busy during the measurement. A system of",
@@ -74,6 +92,8 @@ def repeat() -> list[str]:
         "make bench QUIET=60                 # the same on a machine that is idle now and then",
         "make bench BENCH=campaign N=20000 BACKEND=postgresql",
         "make bench BENCH=backlog WAITING=50000 BACKEND=sqlite",
+        "make bench BENCH=limits N=20000",
+        "make bench BENCH=fairness N=100000",
         ".venv/bin/python -m tests.bench --write-docs",
         "```",
         "",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-BENCHES = ("campaign", "relay", "latency", "backlog", "slow", "tail")
+BENCHES = ("campaign", "relay", "latency", "backlog", "slow", "tail", "limits", "fairness")
 BACKENDS = ("sqlite", "postgresql")
 RSA = ("auto", "openssl")
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,9 @@ class Variable:
 VARIABLES = (
     Variable("BENCH", "all", "what is measured", words=BENCHES, many=True),
     Variable("BACKEND", "all", "database of the spool", words=BACKENDS, many=True),
-    Variable("N", 20_000, "messages of campaign and relay, and those of a backlog that are sent"),
+    Variable(
+        "N", 20_000, "messages of campaign, relay and limits, and those of a backlog that are sent"
+    ),
     Variable("PEER_N", 5000, "messages of the peer", shown="`N`, at most 5000"),
     Variable("WARMUP", 1000, "messages before a clock starts"),
     Variable(
@@ -50,6 +52,11 @@ VARIABLES = (
     Variable("SLOW_SECONDS", 5, "slow: what a receiver takes for one message"),
     Variable("EACH", 10, "slow: messages for each receiver"),
     Variable("DOMAINS", 100_000, "tail: destination domains, with 10 messages each"),
+    Variable(
+        "OTHERS", 100_000, "fairness: messages of another tenant that wait for each site",
+        shown="100000, or `N` with `BENCH=fairness`",
+    ),
+    Variable("PROBES", 40, "fairness: single messages to the limited site"),
 )  # fmt: skip
 
 
@@ -72,6 +79,8 @@ class Options:
     seconds: int
     each: int
     domains: int
+    others: int
+    probes: int
     #: Everything, at the sizes that the goals speak of.
     whole: bool
     #: How a person asks for the same.
@@ -84,6 +93,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Options:
     number = {name: int(given) for name, given in found.items() if given.isdigit()}
     if not environment.get("PEER_N"):
         number["PEER_N"] = min(number["N"], number["PEER_N"])
+    if found["BENCH"] == "fairness" and environment.get("N") and not environment.get("OTHERS"):
+        number["OTHERS"] = number["N"]
     return Options(
         benches=BENCHES if found["BENCH"] == "all" else (found["BENCH"],),
         backends=BACKENDS if found["BACKEND"] == "all" else (found["BACKEND"],),
@@ -100,6 +111,8 @@ def read(environment: Mapping[str, str] = os.environ) -> Options:
         seconds=number["SLOW_SECONDS"],
         each=number["EACH"],
         domains=number["DOMAINS"],
+        others=number["OTHERS"],
+        probes=number["PROBES"],
         whole=all(
             found[one.name] == str(one.default)
             for one in VARIABLES

@@ -32,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tag", required=True)
     parser.add_argument("--domain", required=True)
     parser.add_argument("--spread", type=int, default=0)
+    parser.add_argument("--streams", default="transactional", help="taken in turn, by commas")
     parser.add_argument("--least-gap", type=float, default=0.02, metavar="SECONDS")
     parser.add_argument("--most-gap", type=float, default=0.1, metavar="SECONDS")
     return parser.parse_args()
@@ -45,13 +46,13 @@ class Api:
         key = os.environ["API_KEY"]
         self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def send(self, to: str) -> None:
+    def send(self, to: str, stream: str) -> None:
         request = json.dumps(
             {
                 "from": "Acme <shop@acme.test>",
                 "subject": "Your receipt",
                 "text": TEXT,
-                "stream": "transactional",
+                "stream": stream,
                 "recipients": [{"to": to}],
             }
         )
@@ -70,7 +71,8 @@ class Smtp:
         self.session = smtplib.SMTP(host, int(port), timeout=60)
         self.session.ehlo("prober.test")
 
-    def send(self, to: str) -> None:
+    def send(self, to: str, stream: str) -> None:
+        """The credential's default stream takes it, which is the transactional one."""
         head = f"From: Acme <shop@acme.test>\r\nTo: <{to}>\r\nSubject: Your receipt\r\n\r\n"
         self.session.sendmail("shop@acme.test", [to], head + TEXT)
 
@@ -87,14 +89,14 @@ def main() -> None:
     options = arguments()
     crowd = Crowd(options.count, options.tag, options.domain, options.spread)
     door = Api(options.address) if options.door == "api" else Smtp(options.address)
-    rng = random.Random(crowd.tag)
+    rng, streams = random.Random(crowd.tag), options.streams.split(",")
     print("ready", flush=True)
     sys.stdin.readline()
     instants: dict[str, tuple[int, int]] = {}
     while go_on(options.count, len(instants)):
         to = crowd.address(len(instants) + 1)
         sent_at = time.time_ns()
-        door.send(to)
+        door.send(to, streams[len(instants) % len(streams)])
         instants[to] = (sent_at, time.time_ns())
         time.sleep(rng.uniform(options.least_gap, options.most_gap))
     print(json.dumps(instants), flush=True)

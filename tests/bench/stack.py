@@ -187,6 +187,14 @@ class Stack:
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def python(self, module: str, *words: str) -> str:
+        """Run a module in this stack's environment; what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words], cwd=ROOT, env=self.environment, check=True,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        return done.stdout
+
     # What it has to do
 
     def settled(self) -> bool:

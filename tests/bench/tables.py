@@ -177,10 +177,69 @@ def tail(lines: Sequence[Line]) -> Rows:
     return table(heads, rows, left=2)
 
 
+LIMITS = {"off": "none", "on": "all"}
+
+
+def limits(lines: Sequence[Line]) -> Rows:
+    rows: list[list[str]] = []
+    kinds: list[Line] = []
+    for line in lines:
+        for key, words in LIMITS.items():
+            part = line["parts"][key]
+            on = key == "on"
+            rows.append([
+                backend(line), words, shown(part["msgs_per_s"]),
+                shown(line["rate_ratio"] if on else None, " x", 2),
+                shown(part["cpu_total_ms_per_msg"], "", 3),
+                shown(line["cpu_ratio"] if on else None, " x", 2),
+                ", ".join(f"{one:.3f}" for one in part["each_cpu_ms_per_msg"]),
+                shown(part["peak_rss_mb"]),
+            ])  # fmt: skip
+            said = {"bench": f"limits: {words}", "cpu_ms_per_msg": part["cpu_ms_per_msg"]}
+            kinds.append(line | said)
+    heads = [
+        "backend", "limits", "messages/s", "by none", "CPU ms/message", "by none", "turn by turn",
+        "peak memory MB",
+    ]  # fmt: skip
+    return [*table(heads, rows, left=2), "", *by_process(kinds)]
+
+
+FAIR = {
+    "all": "accepted_to_sink",
+    "by the transactional stream": "transactional",
+    "by the bulk stream": "bulk",
+}
+
+
+def fairness(lines: Sequence[Line]) -> Rows:
+    rows = []
+    for line in lines:
+        for site in ("unlimited", "limited"):
+            part = line[site]
+            for words, path in FAIR.items():
+                found = part[path]
+                parts = [found.get(key) for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms")]
+                rows.append([
+                    backend(line), site, words, shown(found.get("n")),
+                    *(shown(ms, "", 1) for ms in parts),
+                ])  # fmt: skip
+    heads = ["backend", "site", "milliseconds", "messages", "p50", "p95", "p99", "most"]
+    told = [
+        f"{backend(line)}: the unlimited site took {shown(line['unlimited']['msgs_per_s'])}/s of "
+        f"the campaign meanwhile, the limited one {shown(line['limited']['msgs_per_s'], '', 2)}/s "
+        f"in all. There {shown(line['limited']['mean_others'], '', 2)} messages of others came "
+        f"before a single one in the mean, {shown(line['limited']['most_others'])} at most."
+        for line in lines
+    ]
+    return [*table(heads, rows, left=3), *(row for text in told for row in ("", text))]
+
+
 TABLES: dict[str, Callable[[Sequence[Line]], Rows]] = {
     "throughput": throughput,
     "latency": latency,
     "backlog": backlog,
     "slow": slow,
     "tail": tail,
+    "limits": limits,
+    "fairness": fairness,
 }

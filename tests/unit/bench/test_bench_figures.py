@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pytest
 
 from tests.bench.crowd import Crowd, Tally, tally
+from tests.bench.fairness import rate, taken_before
 from tests.bench.goals import GOALS, Goal, figure, judge
+from tests.bench.limits import TURNS, ratios, told
+from tests.bench.measure import Measured
+from tests.bench.options import BENCHES
 from tests.bench.percentiles import delays, percentile, summary
 
 
@@ -72,4 +78,35 @@ def test_a_figure_that_is_not_there_is_none() -> None:
 
 def test_every_bench_has_a_goal() -> None:
     benches = {goal.bench for goal in GOALS}
-    assert benches == {"campaign", "relay", "latency", "backlog", "slow", "tail"}
+    assert benches == set(BENCHES)
+
+
+def test_what_others_got_meanwhile_is_counted_between_the_202_and_the_message() -> None:
+    stamps = {"a": 10, "mine": 20, "b": 30, "c": 40, "mine2": 50, "lost2": 60}
+    # (sent, accepted): nothing came before the first, b and c before the second.
+    instants = {"mine": (5, 15), "mine2": (15, 25), "lost": (1, 2)}
+    assert taken_before(instants, stamps) == [0, 2]
+
+
+def test_a_message_that_came_before_its_202_was_read_waited_for_nobody() -> None:
+    assert taken_before({"mine": (5, 25)}, {"mine": 20, "a": 22}) == [0]
+
+
+def test_a_rate_needs_two_messages() -> None:
+    assert rate([7]) is None
+    assert rate([0, 200_000_000, 400_000_000]) == 5.0
+
+
+def test_limits_are_judged_by_all_their_turns() -> None:
+    def run(msgs: float, cpu: float) -> Measured:
+        return Measured(msgs, {"deliver": cpu, "sink": 9.0}, 800, 0, 0, 3000, 0.1)
+
+    parts = {"off": told([run(4000, 0.2), run(4000, 0.4)]), "on": told([run(3000, 0.33)])}
+    assert ratios(parts) == {"rate_ratio": 0.75, "cpu_ratio": 1.1}
+    assert parts["off"]["each_cpu_ms_per_msg"] == [0.2, 0.4]
+
+
+def test_turns_without_limits_stand_on_both_sides_of_those_with() -> None:
+    places = {state: [at for at, one in enumerate(TURNS) if one == state] for state in TURNS}
+    means = {fmean(found) for found in places.values()}
+    assert len(means) == 1, "what drifts weighs on one of them more"

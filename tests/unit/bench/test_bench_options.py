@@ -22,6 +22,12 @@ def test_one_bench_can_be_run_alone_and_small() -> None:
     assert not chosen.whole
 
 
+def test_n_is_what_waits_where_only_fairness_is_measured() -> None:
+    assert read({}).others == read({"N": "300"}).others == 100_000
+    assert read({"BENCH": "fairness", "N": "300"}).others == 300
+    assert read({"BENCH": "fairness", "N": "300", "OTHERS": "70"}).others == 70
+
+
 def test_a_smaller_size_is_not_the_whole_thing() -> None:
     assert not read({"WAITING": "1000"}).whole
     assert read({"QUIET": "30", "PEER_N": "1000"}).whole

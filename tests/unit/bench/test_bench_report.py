@@ -18,10 +18,10 @@ from tests.bench.picture import Bar, draw
 from tests.bench.tables import table
 
 SAID = {
-    "cores": 2, "processor": "a <quick> one", "python": "3.11.7", "revision": "abc", "messages": 9,
-    "durable": "fsync=on", "sink": "smtp-sink", "signatures": "rsa-2048 + ed25519",
-    "rsa": "OpenSSL", "waiting": 1_000_000, "small": 1000, "connections": 2000,
-    "domains": 100_000, "campaign_messages": 100_000, "peer_messages": 5000,
+    "cores": 2, "processor": "a <quick> one", "python": "3.11.7", "revision": "abc",
+    "messages": 20_000, "durable": "fsync=on", "sink": "smtp-sink",
+    "signatures": "rsa-2048 + ed25519", "rsa": "OpenSSL", "waiting": 1_000_000, "small": 1000, "connections": 2000,
+    "domains": 100_000, "campaign_messages": 100_000, "peer_messages": 5000, "probes": 40,
 }  # fmt: skip
 CPU = {"sign": 0.2, "deliver": 0.1, "sink": 0.05}
 PEER = Measured(400.0, {"postfix": 3.0, "opendkim": 1.0}, 200, 0, 0, 3000, 0.1)
@@ -34,6 +34,11 @@ SHAPE = COST | {
 HELD = {
     "msgs_per_s": 390.0, "connections_at_worker": 2000, "deliver_cores": 0.05,
     "deliver_kb_per_connection": 40.0,
+}  # fmt: skip
+TURNS = COST | {"each_cpu_ms_per_msg": [0.29, 0.31], "peak_rss_mb": 900}
+SINGLE = {
+    "accepted_to_sink": summary([10.0, 20.0]), "transactional": summary([10.0]),
+    "bulk": summary([20.0]), "msgs_per_s": 4.99,
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
     "campaign": {"peer": PEER, "peer_cpu_ms_per_msg": PEER.cpu_ms_per_msg, "cpu_ratio": 9.0},
@@ -48,6 +53,12 @@ OWN: dict[str, dict[str, Any]] = {
             key: COST | {"connections": 7}
             for key in ("one_domain", "one_domain_10_a_connection", "tail")
         },
+    },
+    "limits": {
+        "rate_ratio": 0.93, "cpu_ratio": 1.07, "parts": {"off": TURNS, "on": TURNS},
+    },
+    "fairness": {
+        "unlimited": SINGLE, "limited": SINGLE | {"most_others": 2, "mean_others": 1.25},
     },
 }  # fmt: skip
 OWN["relay"] = OWN["campaign"]
@@ -94,6 +105,8 @@ def test_the_page_has_a_part_for_each_bench_and_a_verdict_for_each_goal(
         "Backlog",
         "Slow receivers",
         "The tail",
+        "All limits",
+        "Fairness",
     ):
         assert f"\n## {title}" in page
     assert (
