@@ -30,6 +30,7 @@ from mta.spool import claim, due, rule_changes, waiting
 from mta.spool.claim import Claim, Want
 from mta.spool.due import DueLane
 from mta.spool.lanes import ENGAGED, TRANSACTIONAL
+from mta.spool.rule_changes import HEARD_MS
 from mta.spool.streams import stream_facts
 from mta.spool.waiting import PutOff
 from mta.storage.fields import now_ms
@@ -68,8 +69,9 @@ class Dispatcher:
         self.turns = Turns(Gates(self.limits))
         #: Up to which instant was looked for lanes that are due, ms.
         self.looked_at = 0
-        #: When changes of rules were last asked for, and which was heeded.
-        self.asked_at, self.heeded = float("-inf"), 0
+        #: When changes of rules were last asked for (of the clock); the last one, and the last that
+        #: was heeded (ms).
+        self.asked_at, self.changed_at, self.heeded = float("-inf"), 0, 0
 
     def run(self) -> None:
         """Dispatch until SIGTERM or SIGINT."""
@@ -95,7 +97,10 @@ class Dispatcher:
         """Seconds until something is due by the clock, or a lane has waited long enough."""
         # From where the last look ended: what became due meanwhile has not been seen yet.
         at = due.next_due_at(self.looked_at)
-        by_clock = LONGEST_SLEEP if at is None else max(0.001, (at - now_ms()) / 1000)
+        now = now_ms()
+        by_clock = LONGEST_SLEEP if at is None else max(0.001, (at - now) / 1000)
+        if self.changed_at > self.heeded:
+            by_clock = min(by_clock, max(0.001, (self.changed_at + HEARD_MS + 1 - now) / 1000))
         return min(LONGEST_SLEEP, by_clock, self.pacing.next_release())
 
     def round(self) -> int:
@@ -113,13 +118,11 @@ class Dispatcher:
 
     def heed_changes(self) -> None:
         """Let lanes go that an old rule put off while others had not heard of the new one."""
-        now = time.monotonic()
-        if now - self.asked_at < CHANGES_SECONDS:
-            return
-        self.asked_at = now
-        changed_at = rule_changes.last_change()
-        if self.heeded < changed_at < now_ms() - rule_changes.HEARD_MS:
-            self.heeded = changed_at
+        if time.monotonic() - self.asked_at >= CHANGES_SECONDS:
+            self.asked_at = time.monotonic()
+            self.changed_at = rule_changes.last_change()
+        if self.heeded < self.changed_at < now_ms() - HEARD_MS:
+            self.heeded = self.changed_at
             waiting.release_all()
 
     def fill(self, full: set[str]) -> list[Batch]:

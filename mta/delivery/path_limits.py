@@ -60,11 +60,14 @@ def path_limits(
     """Everything that limits this batch from this source to this site."""
     here, across = f"{source.name}:{site}", f"{source.name}:@{explained.provider}"
     reach = explained.provider or site
+    rates = explained.rates()
     buckets = [
         Bucket(f"{BY_NAME[one.name]}:{across if one.across else here}", one.per_second, one.burst)
-        for one in explained.rates()
+        for one in rates
     ]
-    rate = min((bucket.per_second for bucket in buckets), default=0.0)
+    # The rate at which it may go at all: what a day allows is used up at this one.
+    fastest = rates[0].name if rates else ""
+    rate = min((one.per_second for one in rates if one.name == fastest), default=0.0)
     buckets += totals(f"source:{source.name}", source.rates)
     buckets += totals(f"stream:{batch.stream_id}", stream.rates)
     if stream.tenant_per_second:
