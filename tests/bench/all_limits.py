@@ -38,6 +38,7 @@ from mta.policy.shaping import BURST_SECONDS, PERIODS  # noqa: E402
 from mta.spool.quota import quota_counters  # noqa: E402
 from mta.tenants.models import Stream, Tenant  # noqa: E402
 from tests.bench.crowd import DOMAIN  # noqa: E402
+from tests.bench.stack import NO_LIMITS  # noqa: E402
 
 #: As `manage.py` names them, also on the page.
 WARMING, SPILL, PROVIDER, TENANT = "warming", "spill", "sinks", "acme"
@@ -50,9 +51,7 @@ QUOTA = 1_000_000_000
 REACHES = 200
 SPREAD_HOURS = 12
 #: Limits of the shaping rules beside their rates.
-CONNECTIONS = {
-    "connections": 20, "messages_per_connection": 1000, "connections_per_minute": 100_000,
-}  # fmt: skip
+CONNECTIONS = {name: value for name, value in NO_LIMITS.items() if "connection" in name}
 #: name -> condition and what would become of the mail; none of them holds.
 ROUTES = {
     "bounces": ("domain_attempts >= 20 and domain_bounce_rate > 0.05", "pool", {}),
@@ -97,11 +96,8 @@ def further_source(name: str, pool: Pool) -> Source:
 def shape(room: int, sources: list[Source]) -> None:
     """Rules for all, for the provider, for the site, and for each source towards the site."""
     values = rates(room) | CONNECTIONS
-    slower = {name: value for name, value in rates(room).items() if name != "messages_per_second"}
-    ShapingRule.objects.filter(match_kind="default").update(**slower)
-    ShapingRule.objects.create(
-        match_kind="provider", match=PROVIDER, mx_suffixes=DOMAIN, **values
-    )  # fmt: skip
+    ShapingRule.objects.filter(match_kind="default").update(**values, burst=None)
+    ShapingRule.objects.create(match_kind="provider", match=PROVIDER, mx_suffixes=DOMAIN, **values)
     for source in (None, *sources):
         ShapingRule.objects.create(match_kind="site", match=DOMAIN, source=source, **values)
 
@@ -139,9 +135,7 @@ def warm_up(source: Source, room: int) -> None:
 def off() -> None:
     """Nothing but the default rule of the benches, and one source."""
     ShapingRule.objects.exclude(match_kind="default").delete()
-    ShapingRule.objects.filter(match_kind="default").update(
-        **{name: None for name in PERIODS if name != "messages_per_second"}
-    )
+    ShapingRule.objects.filter(match_kind="default").update(**(dict.fromkeys(PERIODS) | NO_LIMITS))
     RoutingRule.objects.all().delete()
     pool = default_pool()
     PoolMember.objects.filter(pool=pool, source__name__in=ADDRESSES).delete()
@@ -153,13 +147,13 @@ def off() -> None:
 
 
 def used() -> dict[str, object]:
-    """{"quota": messages of the hour, "warmup": tries of the day, "limits": keys in use}."""
+    """{"quota": messages of the day, "warmup": tries of the day, "limits": keys in use}."""
     limits, now = wiring.limits(), timezone.now()
     counters = quota_counters(Tenant.objects.get(name=TENANT).pk, now)
     words = ("rate", "minute", "hour", "day", "warmup", "warmup-spread", "quota", "connections")
     keys = [name for word in words for name in limits.names(f"{word}:")]
     return {
-        "quota": limits.used(counters[:1])[0] if counters else 0,
+        "quota": max(limits.used(counters), default=0),
         "warmup": WarmupDay.objects.aggregate(sum=Sum("attempted"))["sum"] or 0,
         "limits": keys,
     }

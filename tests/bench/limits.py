@@ -121,6 +121,5 @@ class Turns:
         """AssertionError when the limits did not count what was sent."""
         used = json.loads(self.stack.python(MODULE, "used"))
         self.keys = used["limits"]
-        # An hour that ended meanwhile took its count along.
         if not used["warmup"] or not used["quota"]:
             raise AssertionError(f"limits are on and count nothing of {self.sent:,}: {used}")

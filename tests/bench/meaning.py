@@ -59,9 +59,9 @@ MEANING = {
         "stack, each turn warm before its clock starts. On: rates a second, minute, hour and day",
         "and connections by rules for all, for the provider, for the site and for each source to",
         "it; rates of tenant, stream and source; quotas of the hour and the day; a second source",
-        "that is warming, with an overflow pool; three routing rules, one about bounces in the last",
-        "hour, one about campaign and tags; one recipient in ten engaged. No limit binds and no",
-        "rule holds, but all are asked and counted. Off: one rate and connections.",
+        "that is warming, with an overflow pool; three routing rules, one about bounces in the",
+        "last hour, one about campaign and tags; one recipient in ten engaged. No limit binds and",
+        "no rule holds, but all are asked and counted. Off: one rate and connections.",
     ),
     "fairness": (
         "Two tenants write to one site. One has its campaign waiting, handed in while nothing was",

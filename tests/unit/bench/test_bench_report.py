@@ -20,8 +20,8 @@ from tests.bench.tables import table
 SAID = {
     "cores": 2, "processor": "a <quick> one", "python": "3.11.7", "revision": "abc",
     "messages": 20_000, "durable": "fsync=on", "sink": "smtp-sink",
-    "signatures": "rsa-2048 + ed25519", "rsa": "OpenSSL", "waiting": 1_000_000, "small": 1000, "connections": 2000,
-    "domains": 100_000, "campaign_messages": 100_000, "peer_messages": 5000, "probes": 40,
+    "signatures": "rsa-2048 + ed25519", "rsa": "OpenSSL", "waiting": 1_000_000, "small": 1000,
+    "connections": 2000, "domains": 100_000, "campaign_messages": 100_000, "peer_messages": 5000,
 }  # fmt: skip
 CPU = {"sign": 0.2, "deliver": 0.1, "sink": 0.05}
 PEER = Measured(400.0, {"postfix": 3.0, "opendkim": 1.0}, 200, 0, 0, 3000, 0.1)
