@@ -77,7 +77,7 @@ lint: $(VENV)/dev.stamp
 	$(call step,installed packages)
 	@$(PIP) check
 
-bench: $(VENV)/dev.stamp ## Measure speed, latency, backlog, slow receivers and tail; one JSON line each
+bench: $(VENV)/dev.stamp ## Measure speed, latency, backlog, slow receivers, tail, limits, fairness; one JSON line each
 	@$(BIN)/python -m tests.bench
 
 requirements: $(VENV)/dev.stamp ## Compile requirements/*.in to pinned .txt (UPGRADE=1: newest versions)

@@ -66,9 +66,9 @@ MEANING = {
     "fairness": (
         "Two tenants write to one site. One has its campaign waiting, handed in while nothing was",
         "claimed; the other sends single messages, by its transactional and its bulk stream in",
-        "turn. Time is from the 202 to the end of the content at the receiver, whose",
-        "250 follows at once. The limited site takes 5 messages a second, 1 at once: there it",
-        "matters how many messages of others came between the 202 of a single one and itself.",
+        "turn. Time is from the 202 to the end of the content at the receiver, whose 250 follows",
+        "at once. The limited site takes 5 messages a second, 1 at once: there it matters how many",
+        "messages of others came between the 202 of a single one and itself.",
     ),
 }
 ABOUT_OTHERS = (
