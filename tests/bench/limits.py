@@ -1,7 +1,7 @@
 """Limits: the campaign with every limit on, none of which binds, against the same with none.
 
-Rule 1: both in turn, on one running stack: off, on, off, on, off. What drifts steadily, such as the
-        machine's speed or the size of the spool, weighs on both alike.
+Rule 1: both in turn, on one running stack: off, on, off, on, off with two rounds. What drifts
+        steadily, such as the machine's speed or the size of the spool, weighs on both alike.
 Rule 2: each turn is warm before its clock starts: limits are remembered, rules compiled.
 Rule 3: with the limits on, one recipient in ten is engaged, and what was counted is looked up: a
         limit that nobody asked would cost nothing and prove nothing.
@@ -26,12 +26,16 @@ from tests.bench.smtp_sink import SmtpSink
 from tests.bench.stack import Stack
 from tests.bench.throughput import mean
 
-TURNS = ("off", "on", "off", "on", "off")
 #: One recipient in so many is engaged while limits are on.
 ENGAGED = 10
 #: Every process has heard of a change after so many seconds.
 HEARD_SECONDS = 6.0
 MODULE = "tests.bench.all_limits"
+
+
+def turns(rounds: int) -> tuple[str, ...]:
+    """The order: each turn with limits stands between two without."""
+    return ("off", *("on", "off") * rounds)
 
 
 def run(backend: str, chosen: Options, folder: Path) -> Line:
@@ -41,11 +45,11 @@ def run(backend: str, chosen: Options, folder: Path) -> Line:
         Stack(folder, sink, backend, settings={"MAILMILL_RSA": chosen.rsa}) as stack,
     ):
         bench = Turns(sink, stack, chosen)
-        for at, state in enumerate(TURNS):
+        for at, state in enumerate(turns(chosen.rounds)):
             bench.turn(at, state)
         stack.check_alive()
         said = line.common(chosen, stack, sink) | {
-            "messages": chosen.count, "warmup": chosen.warmup, "turns": list(TURNS),
+            "messages": chosen.count, "warmup": chosen.warmup, "turns": list(turns(chosen.rounds)),
             "message_bytes": bench.runs["on"][0].message_bytes, "limits": bench.keys,
         }  # fmt: skip
     parts = {state: told(runs) for state, runs in bench.runs.items()}
@@ -96,7 +100,7 @@ class Turns:
         """Set the limits, warm up, measure."""
         chosen = self.chosen
         # Twice what all turns with limits send: none of them binds.
-        room = 2 * TURNS.count("on") * (chosen.count + chosen.warmup)
+        room = 2 * chosen.rounds * (chosen.count + chosen.warmup)
         self.stack.python(MODULE, state, str(room))
         time.sleep(HEARD_SECONDS)
         engaged = ("--engaged", str(ENGAGED)) if state == "on" else ()

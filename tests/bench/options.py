@@ -52,6 +52,7 @@ VARIABLES = (
     Variable("SLOW_SECONDS", 5, "slow: what a receiver takes for one message"),
     Variable("EACH", 10, "slow: messages for each receiver"),
     Variable("DOMAINS", 100_000, "tail: destination domains, with 10 messages each"),
+    Variable("ROUNDS", 2, "limits: turns with all limits, each between two without"),
     Variable(
         "OTHERS", 100_000, "fairness: messages of another tenant that wait for each site",
         shown="100000, or `N` with `BENCH=fairness`",
@@ -79,6 +80,7 @@ class Options:
     seconds: int
     each: int
     domains: int
+    rounds: int
     others: int
     probes: int
     #: Everything, at the sizes that the goals speak of.
@@ -111,6 +113,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Options:
         seconds=number["SLOW_SECONDS"],
         each=number["EACH"],
         domains=number["DOMAINS"],
+        rounds=number["ROUNDS"],
         others=number["OTHERS"],
         probes=number["PROBES"],
         whole=all(

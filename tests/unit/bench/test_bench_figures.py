@@ -9,7 +9,7 @@ import pytest
 from tests.bench.crowd import Crowd, Tally, tally
 from tests.bench.fairness import rate, taken_before
 from tests.bench.goals import GOALS, Goal, figure, judge
-from tests.bench.limits import TURNS, ratios, told
+from tests.bench.limits import ratios, told, turns
 from tests.bench.measure import Measured
 from tests.bench.options import BENCHES
 from tests.bench.percentiles import delays, percentile, summary
@@ -106,7 +106,9 @@ def test_limits_are_judged_by_all_their_turns() -> None:
     assert parts["off"]["each_cpu_ms_per_msg"] == [0.2, 0.4]
 
 
-def test_turns_without_limits_stand_on_both_sides_of_those_with() -> None:
-    places = {state: [at for at, one in enumerate(TURNS) if one == state] for state in TURNS}
-    means = {fmean(found) for found in places.values()}
-    assert len(means) == 1, "what drifts weighs on one of them more"
+@pytest.mark.parametrize("rounds", [1, 2, 5])
+def test_turns_without_limits_stand_on_both_sides_of_those_with(rounds: int) -> None:
+    order = turns(rounds)
+    places = {state: [at for at, one in enumerate(order) if one == state] for state in order}
+    assert len(places["on"]) == rounds
+    assert len({fmean(found) for found in places.values()}) == 1, "drift weighs on one of them more"
