@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from mta.control import campaigns, changes
 from mta.control.draining import free_pools
-from mta.control.names import Named, find, keys_like
+from mta.control.names import Named, keys_like
 from mta.control.reach import reach
 from mta.control.refusal import Refused
 from mta.control.selection import Selection
@@ -54,22 +54,13 @@ class Resumed:
     still: tuple[str, ...] = ()
 
 
-def suspend(
-    name: str, *, scope: str = "", seconds: float | None = None, reason: str = "", by: str = ""
-) -> Suspended:
-    """Let the mail of `name` wait for `seconds` (None: until resumed); Refused when unclear.
-
-    Suspending what is suspended changes reason and end.
-    """
-    return impose(
-        find(name, scope), ends_at=end_after(seconds), reason=reason, by=by
-    )  # fmt: skip
-
-
 def impose(
     named: Named, *, ends_at: datetime | None = None, reason: str = "", by: str = ""
 ) -> Suspended:
-    """Suspend what was found; the row and the decision are written together."""
+    """Suspend what was found until `ends_at` (None: until resumed), and write the decision with it.
+
+    Suspending what is suspended changes reason and end.
+    """
     values = {
         "reason": reason[:200],
         "created_by": by[:150],

@@ -125,11 +125,6 @@ def forget() -> None:
     _last.clear()
 
 
-def read_pools() -> dict[int, PoolFacts]:
-    """All pools as they are now."""
-    return read_egress()[0]
-
-
 def read_egress() -> tuple[dict[int, PoolFacts], dict[int, SourceFacts]]:
     """All pools and sources by their ids."""
     stages: dict[int, list[int]] = {}

@@ -64,9 +64,10 @@ def forget(*, limit: int = 1000, seconds: float = 5.0, now: int | None = None) -
             count += deleted
     if config.event_retention_days:
         before = at - config.event_retention_days * DAY_MS
-        while time.monotonic() < ends and (deleted := events(before, limit)):
+        while time.monotonic() < ends and (deleted := oldest("events_event", before, limit)):
             count += deleted
-    while time.monotonic() < ends and (deleted := decisions(at - DECISION_DAYS * DAY_MS, limit)):
+    before = at - DECISION_DAYS * DAY_MS
+    while time.monotonic() < ends and (deleted := oldest("events_decision", before, limit)):
         count += deleted
     return count
 
@@ -186,28 +187,15 @@ def alone() -> bool:
     return not is_postgresql() or bool(rows("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])[0][0])
 
 
-def events(before: int, limit: int) -> int:
-    """Delete the oldest events, at most `limit`, that happened before `before` (ms)."""
+def oldest(table: str, before: int, limit: int) -> int:
+    """Delete the oldest rows, at most `limit`, of what happened before `before` (ms)."""
     begun = time.monotonic()
-    seen = rows("SELECT id, at FROM events_event ORDER BY id LIMIT %s", [limit])
+    seen = rows(f"SELECT id, at FROM {table} ORDER BY id LIMIT %s", [limit])  # noqa: S608
     old = [row[0] for row in seen if row[1] < before]
     if not old:
         return 0
     condition, params = numbers("id", old)
-    count = write(lambda: delete_from("events_event", condition, params), durable=False)
-    rest(begun)
-    return count
-
-
-def decisions(before: int, limit: int) -> int:
-    """Delete the oldest decisions, at most `limit`, that were made before `before` (ms)."""
-    begun = time.monotonic()
-    seen = rows("SELECT id, at FROM events_decision ORDER BY id LIMIT %s", [limit])
-    old = [row[0] for row in seen if row[1] < before]
-    if not old:
-        return 0
-    condition, params = numbers("id", old)
-    count = write(lambda: delete_from("events_decision", condition, params), durable=False)
+    count = write(lambda: delete_from(table, condition, params), durable=False)
     rest(begun)
     return count
 
