@@ -46,13 +46,15 @@ def changed(created: bool = False, **_: Any) -> None:
 
 def let_go() -> None:
     try:
-        if waiting.release_all(now_ms() + HEARD_MS):
-            wiring.memory().remember(KEY, KEPT_SECONDS, str(now_ms()))
+        waits = waiting.release_all(now_ms() + HEARD_MS)
+        # Also when nothing waits yet: a batch under way may be put off for the old rule.
+        wiring.memory().remember(KEY, KEPT_SECONDS, str(now_ms()))
+        if waits:
             wiring.nudge().ring()
     except (redis.RedisError, DatabaseError) as error:
         log.warning("lanes wait on after a change of rules: %s", type(error).__name__)
 
 
 def last_change() -> int:
-    """When rules were last changed while lanes waited, ms; 0: not lately. Raises RedisError."""
+    """When rules were last changed, ms; 0: not lately. Raises RedisError."""
     return int(wiring.memory().recall(KEY) or 0)
