@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.scenarios.stack import Stack
 from tests.services.processes import wait_until
 
@@ -18,6 +20,7 @@ def kinds(stack: Stack) -> list[str]:
     return [kind for (kind,) in stack.sql("SELECT kind FROM events_decision ORDER BY id")]
 
 
+@pytest.mark.timeout(240)
 def test_a_dead_site_is_asked_by_one_and_gets_all_when_it_is_back(stack: Stack) -> None:
     stack.world.add_site("gone.test")
     stack.world.set_behaviour("gone.test", "accept", listening=False)
@@ -39,6 +42,7 @@ def test_a_dead_site_is_asked_by_one_and_gets_all_when_it_is_back(stack: Stack) 
     assert throttles(stack) == []
 
 
+@pytest.mark.timeout(240)
 def test_a_block_costs_few_and_the_rest_waits_for_its_end(stack: Stack) -> None:
     stack.world.add_site("strict.test")
     stack.world.set_behaviour("strict.test", "block")
