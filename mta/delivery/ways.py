@@ -1,13 +1,16 @@
 """The ways that batches may go: each source of their pools with everything that holds there.
 
 Rule 1: overflow pools are asked in turn, all batches of a convoy together.
-Rule 2: a smart host is a site of its own, wherever the mail is for; that it cannot be found is our
+Rule 2: what a warming source has left is promised once a convoy, to engaged recipients first; who
+        finds it promised looks again in a moment, since a promise may not be used.
+Rule 3: a smart host is a site of its own, wherever the mail is for; that it cannot be found is our
         trouble, and mail waits.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -31,6 +34,8 @@ from mta.spool import waiting
 from mta.spool.streams import stream_facts
 from mta.storage.fields import now_ms
 
+#: When mail looks again that found all promised to others of its convoy, milliseconds.
+PROMISED_MS = 1000
 #: How often a pool is asked to overflow into the next one.
 MOST_OVERFLOWS = 5
 
@@ -61,7 +66,7 @@ def ways_for(
 ) -> list[tuple[Plan, Taken | Wait]]:
     """For each plan the way it goes, or why it waits. Raises redis.RedisError."""
     ends: list[tuple[Plan, Taken | Wait]] = []
-    asked = list(plans)
+    asked = sorted(plans, key=lambda plan: not plan.batch.engaged)
     for turn in range(MOST_OVERFLOWS):
         further = []
         for plan, end in one_turn(asked, egress, rng):
@@ -106,10 +111,33 @@ def one_turn(
         for (plan, few), there in zip(members, starts, strict=True)
     ]
     room = iter(rooms([way for few in ways for way in few]))
+    promised: Counter[str] = Counter()
     return [
-        (plan, end_of(plan, [(way, next(room)) for way in few], rng))
+        (plan, promised_end(plan, [(way, next(room)) for way in few], promised, rng))
         for plan, few in zip(plans, ways, strict=True)
     ]
+
+
+def promised_end(
+    plan: Plan, pairs: Sequence[tuple[Way, Room]], promised: Counter[str], rng: random.Random
+) -> Taken | Wait:
+    """How it ends with what batches before it have left of warmups; counts what it takes."""
+    left = [(way, unpromised(room, promised)) for way, room in pairs]
+    end = end_of(plan, left, rng)
+    if isinstance(end, Taken):
+        taken = len(plan.waiting) if end.free is None else min(end.free, len(plan.waiting))
+        promised.update(dict.fromkeys(end.way.limits.warmup_keys(), taken))
+    if all(mine == there for (_, mine), (_, there) in zip(left, pairs, strict=True)):
+        return end
+    wait = end.wait if isinstance(end, Taken) else end
+    wait = replace(wait, until=min(wait.until, now_ms() + PROMISED_MS), gate="")
+    return replace(end, wait=wait) if isinstance(end, Taken) else wait
+
+
+def unpromised(room: Room, promised: Counter[str]) -> Room:
+    if not room.free or not promised[room.tightest]:
+        return room
+    return replace(room, free=max(0, room.free - promised[room.tightest]))
 
 
 def end_of(plan: Plan, pairs: Sequence[tuple[Way, Room]], rng: random.Random) -> Taken | Wait:

@@ -187,6 +187,20 @@ def test_the_excess_overflows_to_the_next_pool(cast: Cast, monkeypatch: pytest.M
     assert path.source_name == "warm"
 
 
+def test_engaged_recipients_have_a_cold_source_before_others_of_their_convoy(cast: Cast) -> None:
+    warming(cast.source)
+    others = batch(cast, *(f"u{n}@x.test" for n in range(9)))
+    readers = replace(batch(cast, *(f"r{n}@x.test" for n in range(8))), engaged=True)
+    now = now_ms()
+    rest, first = route([others, readers], {"x.test": FOUND}, random.Random(1))
+    assert first.path is not None
+    assert first.outcomes == ()
+    assert rest.path is not None
+    assert (rest.window, len(rest.outcomes)) == (2, 7)
+    # What was left for them may yet be more: a reader's message that is not tried leaves its place.
+    assert {now < one.until < now + 5_000 for one in rest.outcomes} == {True}
+
+
 def test_pools_that_overflow_in_a_circle_end(cast: Cast) -> None:
     other = Pool.objects.create(name="other", overflow=Pool.objects.get(name="acme-pool"))
     Pool.objects.filter(name="acme-pool").update(overflow=other)
