@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mta.policy.fairness import Fair
 from mta.spool.due import DueLane
-from mta.spool.lanes import TRANSACTIONAL
+from mta.spool.lanes import ENGAGED, TRANSACTIONAL
 from mta.spool.waiting import PutOff
 from tasks.gates import Gates, Joint
 
@@ -48,7 +48,13 @@ class Queue:
         return self.urgent if urgent else self.other
 
     def add(self, lane: DueLane) -> None:
-        self.of(urgent=lane.priority == TRANSACTIONAL).append(lane)
+        """Behind all others of its kind; engaged recipients come before other bulk mail."""
+        there = self.of(urgent=lane.priority == TRANSACTIONAL)
+        at = len(there)
+        if lane.priority == ENGAGED:
+            while at and there[at - 1].priority != ENGAGED:
+                at -= 1
+        there.insert(at, lane)
 
     def keep(self, wanted: Callable[[DueLane], bool]) -> None:
         """Leave out lanes that are not wanted now."""
