@@ -21,7 +21,7 @@ from mta.control import ending
 from mta.control.audit import Audit
 from mta.control.selection import Selection
 from mta.policy.lifecycle import TRANSITIONS, WAITING, State
-from mta.spool import inject, lanes
+from mta.spool import inject, lanes, waiting
 from mta.spool.claim import RETURNED
 from mta.storage import bulk
 from mta.storage.fields import now_ms
@@ -98,11 +98,15 @@ def release(selection: Selection, *, by: str, reason: str = "", kind: str = "rel
 
 
 def retry(selection: Selection, *, by: str, reason: str = "") -> Done:
-    """Make waiting recipients due now; those that are due keep their place in the queue."""
+    """Make waiting recipients due now; those that are due keep their place in the queue.
+
+    What their lanes wait for is looked at anew.
+    """
 
     def work(ids: Sequence[int], now: int) -> tuple[int, int]:
         sooner = "CASE WHEN next_attempt_at < %s THEN next_attempt_at ELSE %s END"
         swapped = swap("retry", selection, ids, f"next_attempt_at = {sooner}", [now, now])
+        waiting.wake(sorted({lane_id for _, lane_id, _ in swapped}))
         arm(swapped, now)
         return len(swapped), 0
 

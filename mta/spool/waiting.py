@@ -15,6 +15,7 @@ from django.db import connection
 
 from mta.spool import lanes
 from mta.spool.lanes import Note
+from mta.storage import bulk
 from mta.storage.fields import now_ms
 from mta.storage.transactions import write
 
@@ -80,6 +81,21 @@ def shorten(gates: Sequence[str], until: int) -> int:
 def release_all(at: int = 0) -> int:
     """Let every lane go, at an instant (ms; 0 now), that a limit or a person keeps back."""
     return let_go("gate <> ''", [], at)
+
+
+def wake(lane_ids: Sequence[int]) -> None:
+    """Forget what these lanes wait for, in the caller's transaction, which arms them.
+
+    A limit that still holds puts them off anew.
+    """
+    if lane_ids:
+        condition, params = bulk.numbers("id", list(lane_ids))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE spool_lane SET wait_until = 0, gate = '', hold_reason = '' "  # noqa: S608
+                f"WHERE {condition}",
+                params,
+            )
 
 
 def let_go(condition: str, params: Sequence[str], at: int = 0) -> int:
