@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.scenarios.stack import ROOT, Stack
 from tests.services.processes import ChildProcess
+from tests.world.ledger import Acceptance
 
 RATE, BURST = 30, 15
 #: Seconds by which a receiver may hear of one message later than of another that left with it.
 JITTER = 0.1
+
+
+def at_least(count: int) -> Callable[[list[Acceptance]], bool]:
+    return lambda taken: len(taken) >= count
 
 
 def more_deliver_workers(stack: Stack, count: int) -> None:
@@ -61,7 +66,7 @@ def test_one_message_waits_for_two_tokens_at_most(stack: Stack) -> None:
     for start in range(0, 2000, 500):
         stack.send([f"user{number}@x.load.test" for number in range(start, start + 500)])
     for number in range(3):
-        stack.world.wait_for(lambda taken, least=4 * (number + 1): len(taken) >= least, 60, "some")
+        stack.world.wait_for(at_least(4 * (number + 1)), 60, "some")
         before = len(stack.world.accepted("x.load.test"))
         one = f"single{number}@x.load.test"
         stack.send([one], tenant="other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +17,16 @@ ADDRESS = "127.88.0.1"
 
 
 @pytest.fixture
-def postfix(tmp_path: Path, stack: Stack) -> Iterator[Postfix]:
+def postfix(stack: Stack) -> Iterator[Postfix]:
     stack.world.set_records(DOMAIN, "MX", f"10 mx.{DOMAIN}")
     stack.world.set_records(f"mx.{DOMAIN}", "A", ADDRESS)
-    server = Postfix(
-        tmp_path / "postfix", domain=DOMAIN, address=ADDRESS, port=stack.world.smtp_port
-    )
-    yield server
-    server.stop()
+    # Not below tmp_path: whoever else starts pytest shuts that to the postfix account.
+    with tempfile.TemporaryDirectory(prefix="postfix-") as folder:
+        server = Postfix(
+            Path(folder) / "postfix", domain=DOMAIN, address=ADDRESS, port=stack.world.smtp_port
+        )
+        yield server
+        server.stop()
 
 
 def opendkim_verdict(message: bytes, keys: dict[str, str], folder: Path) -> str:
