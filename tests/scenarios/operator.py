@@ -10,6 +10,8 @@ import io
 import json
 import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mta.settings")
@@ -19,13 +21,15 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
 
+from mta.egress import models as egress  # noqa: E402
 from mta.egress.models import Pool, PoolMember, ShapingRule, Source  # noqa: E402
 from mta.egress.provision import provision  # noqa: E402
 from mta.mail.address import parse_address  # noqa: E402
 from mta.mail.compose import Spec  # noqa: E402
 from mta.spool.inject import NewMessage, NewRecipient, inject  # noqa: E402
-from mta.tenants.models import DkimKey, Tenant  # noqa: E402
+from mta.tenants.models import DkimKey, Stream, Tenant  # noqa: E402
 
 RAW = (
     b"From: News <news@acme.test>\r\nTo: You <you@example.org>\r\nSubject: Hello\r\n"
@@ -56,15 +60,63 @@ def weigh(name: str, weight: int) -> None:
     Tenant.objects.filter(name=name).update(weight=weight)
 
 
-def source(name: str, address: str, pool: str = "default") -> None:
-    """One more source in a pool."""
-    made = Source.objects.create(name=name, address=address)
-    PoolMember.objects.create(pool=Pool.objects.get(name=pool), source=made)
+def set_tenant(name: str, **values: Any) -> None:
+    """Change a tenant as the admin does."""
+    saved(Tenant.objects.get(name=name), values)
+
+
+def set_stream(name: str, pool: str, tenant: str = "acme") -> None:
+    """Give a stream another pool."""
+    stream = Stream.objects.get(tenant__name=tenant, name=name)
+    saved(stream, {"pool": Pool.objects.get(name=pool)})
+
+
+def set_source(name: str, **values: Any) -> None:
+    """Change a source as the admin does."""
+    saved(Source.objects.get(name=name), values)
+
+
+def saved(row: Any, values: dict[str, Any]) -> None:
+    """Store the row with these values; a password crosses as text."""
+    if "password" in values:
+        values = {**values, "password": values["password"].encode()}
+    for field, value in values.items():
+        setattr(row, field, value)
+    row.save()
+
+
+def source(name: str, address: str | None = None, pool: str = "default", **values: Any) -> None:
+    """One more source in a pool, which is made when there is none of that name."""
+    made = Source(name=name, address=address)
+    saved(made, values)
+    PoolMember.objects.create(pool=Pool.objects.get_or_create(name=pool)[0], source=made)
+
+
+def overflow(pool: str, into: str) -> None:
+    """What is too much for a pool goes through another one."""
+    saved(Pool.objects.get(name=pool), {"overflow": Pool.objects.get(name=into)})
+
+
+def warm(name: str, per_day: int) -> None:
+    """Warm a source from today on, with one stage that is not spread over the day."""
+    schedule = egress.WarmupSchedule.objects.create(name=f"for-{name}", spread_hours=0)
+    egress.WarmupStage.objects.create(schedule=schedule, day=1, per_day=per_day)
+    today = datetime.now(UTC).date()
+    saved(Source.objects.get(name=name), {"warmup_schedule": schedule, "warmup_started_on": today})
+
+
+def rule(name: str, condition: str, action: str, pool: str = "", **values: Any) -> None:
+    """A routing rule."""
+    chosen = Pool.objects.get(name=pool) if pool else None
+    egress.RoutingRule.objects.create(
+        name=name, condition=condition, action=action, pool=chosen, **values
+    )
 
 
 def send(
     to: list[str], tenant: str = "acme", stream: str = "bulk", template: bool = True,
-    reverse_path: str = "bounces@acme.test", campaign: str = "",
+    reverse_path: str = "bounces@acme.test", campaign: str = "", tags: Sequence[str] = (),
+    engaged: bool = False,
 ) -> str:  # fmt: skip
     """Inject one message to all; its id."""
     owner = Tenant.objects.get(name=tenant)
@@ -81,14 +133,32 @@ def send(
             content=spec.to_json() if template else RAW,
             kind="template" if template else "raw",
             recipients=[
-                NewRecipient(parse_address(address), {"n": str(number)} if template else None)
+                NewRecipient(
+                    parse_address(address), {"n": str(number)} if template else None,
+                    engaged=engaged,
+                )
                 for number, address in enumerate(to)
             ],
             origin="api",
             campaign=campaign,
+            tags=tags,
         )
     ])  # fmt: skip
     return str(accepted[0].message_id)
+
+
+def post(api_key: str, to: list[str], campaign: str = "", tags: Sequence[str] = ()) -> None:
+    """Inject by the API, as an app does."""
+    told = {
+        "from": "News <news@acme.test>", "subject": "Hi", "text": "Hello", "stream": "bulk",
+        "recipients": [{"to": address} for address in to], "campaign": campaign, "tags": tags,
+    }  # fmt: skip
+    answer = Client().post(
+        "/api/v1/messages", told, content_type="application/json",
+        headers={"authorization": f"Bearer {api_key}", "host": "127.0.0.1"},
+    )  # fmt: skip
+    if answer.status_code != 202:
+        raise RuntimeError(answer.content.decode())
 
 
 def order(words: list[str]) -> Any:
@@ -105,7 +175,13 @@ def sql(query: str) -> list[list[Any]]:
         return [list(row) for row in cursor.fetchall()]
 
 
-CALLS = {call.__name__: call for call in (make_tenant, shape, weigh, source, send, order, sql)}
+CALLS = {
+    call.__name__: call
+    for call in (
+        make_tenant, set_tenant, set_stream, set_source, shape, weigh, source, overflow, warm,
+        rule, send, post, order, sql,
+    )
+}  # fmt: skip
 
 
 def main() -> None:

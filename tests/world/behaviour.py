@@ -38,6 +38,10 @@ class Behaviour:
     reply: str = ""
     #: How often per key; ALWAYS (-1) without end.
     times: int = ALWAYS
+    #: Client addresses that have the trouble; () is all of them.
+    clients: tuple[str, ...] = ()
+    #: "user:password" that MAIL needs, offered once TLS is on (RFC 4954, PLAIN); "" offers none.
+    auth: str = ""
     #: Does a message whose dot is answered by "drop" or "hold" count as accepted?
     records: bool = True
     #: Seconds that a (sender, recipient, address) triplet is put off from its first sight; 0 = no
@@ -92,8 +96,9 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Behaviour:
     known = {field.name for field in fields(Behaviour)}
     if unknown := chosen.keys() - known:
         raise ValueError(f"no option {', '.join(sorted(unknown))}; there are {sorted(known)}")
-    if "offers" in chosen:
-        chosen["offers"] = tuple(chosen["offers"])
+    for listed in ("offers", "clients"):
+        if listed in chosen:
+            chosen[listed] = tuple(chosen[listed])
     made = replace(PRESETS[name], **chosen)
     for value, allowed in ((made.stage, STAGES), (made.action, ACTIONS), (made.tls, TLS_MODES)):
         if value not in allowed:

@@ -137,7 +137,7 @@ class Conversation(asyncio.Protocol):
 
     def troubled(self, stage: str, key: str, go_on: Callable[[], None]) -> bool:
         """True when the site makes trouble here; `go_on` is what happens when it lets go."""
-        match self.site.trouble(stage, key):
+        match self.site.trouble(stage, key, self.client):
             case "reply":
                 self.refuse(stage, self.site.behaviour.reply)
             case "drop":

@@ -1,4 +1,4 @@
-"""One SMTP connection on the receiving side (RFC 5321, 2920, 1870, 6152, 6531, 3207).
+"""One SMTP connection on the receiving side (RFC 5321, 2920, 1870, 6152, 6531, 3207, 4954).
 
 Rule 1: strict where a sender must not err: malformed content (`content.py`), commands out of
 order, parameters that were not offered, and commands behind STARTTLS in the same write are
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import Callable
 
 from tests.world.content import fault, without_stuffing
@@ -25,7 +26,7 @@ class Peer(Conversation):
         self.number = number
         self.host = host
         self.context = context
-        self.greeted = self.tls = False
+        self.greeted = self.tls = self.known = False
         #: A handshake has been promised that will fail.
         self.broken_tls = False
         self.messages = self.scanned = 0
@@ -71,6 +72,8 @@ class Peer(Conversation):
             lines.append(f"SIZE {now.size}")
         if now.tls and not self.tls:
             lines.append("STARTTLS")
+        if now.auth and self.tls:
+            lines.append("AUTH PLAIN")
         for line in lines[:-1]:
             self.say(f"250-{line}")
         self.say(f"250 {lines[-1]}")
@@ -88,6 +91,8 @@ class Peer(Conversation):
             return self.refuse("mail", "530 5.7.0 Must issue a STARTTLS command first")
         if now.messages_per_connection and self.messages >= now.messages_per_connection:
             return self.refuse("mail", "421 4.7.0 Too many messages on this connection")
+        if now.auth and not self.known:
+            return self.refuse("mail", "530 5.7.0 Authentication required")
         path, problem = self.path(line, b"MAIL FROM:<")
         problem = problem or self.mail_parameters(line)
         if problem:
@@ -184,6 +189,18 @@ class Peer(Conversation):
         self.say("221 2.0.0 Bye")
         self.close()
 
+    def auth(self, line: bytes) -> None:
+        """AUTH PLAIN with an initial response (RFC 4954 4, RFC 4616)."""
+        wanted = self.site.behaviour.auth
+        if not wanted or not self.tls:
+            return self.refuse("auth", "502 5.5.1 AUTH is not offered")
+        words = line.split()
+        given = b"\0" + wanted.encode().replace(b":", b"\0", 1)
+        self.known = words[1:] == [b"PLAIN", b64encode(given)]
+        if not self.known:
+            return self.refuse("auth", "535 5.7.8 Authentication credentials invalid")
+        return self.say("235 2.7.0 Authenticated")
+
     # STARTTLS (RFC 3207)
 
     def starttls(self, line: bytes) -> None:
@@ -264,7 +281,7 @@ class Peer(Conversation):
         recipients, sender = self.recipients, self.sender or ""
         seen = (self.client, self.address, self.number, self.tls)
         record = lambda: self.site.ledger.record(recipients, sender, seen, content)  # noqa: E731
-        before = self.site.trouble("dot", key) if now.stage == "dot" else ""
+        before = self.site.trouble("dot", key, self.client) if now.stage == "dot" else ""
         if before == "" or (kept and before in ("drop", "hold")):
             record()
         if before == "reply":
@@ -304,4 +321,5 @@ COMMANDS: dict[bytes, Callable[[Peer, bytes], None]] = {
     b"VRFY": Peer.vrfy,
     b"QUIT": Peer.quit,
     b"STAR": Peer.starttls,
+    b"AUTH": Peer.auth,
 }

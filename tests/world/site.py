@@ -55,10 +55,12 @@ class Site:
             domain == own or domain.endswith("." + own) or domain in self.also or "*" in self.also
         )
 
-    def trouble(self, stage: str, key: str = "") -> str:
+    def trouble(self, stage: str, key: str = "", client: str = "") -> str:
         """The action of the behaviour at this stage ("" none), counted against its `times`."""
         now = self.behaviour
         if now.action == "" or now.stage != stage:
+            return ""
+        if now.clients and client not in now.clients:
             return ""
         if now.times >= 0:
             if self.tries[stage, key] >= now.times:
