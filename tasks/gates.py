@@ -20,13 +20,13 @@ from mta.spool.waiting import SEPARATOR
 #: Units are given out this long before they are free: a batch is as long on its way to deliver,
 #: which waits for them a little longer. Else they would be free before somebody is there, and a
 #: dispatcher that wakes late would be late by as much each time.
-LEAD_SECONDS = 0.15
+LEAD_SECONDS = 0.2
 #: Buckets are looked at anew after this, seconds.
 LOOK_SECONDS = 0.25
 #: A bucket that nobody asked for in this time is forgotten, seconds.
 FORGET_SECONDS = 900.0
 #: Batches a second that a limited lane is woken for, at most, where the rate gives more.
-WAKES_PER_SECOND = 10.0
+WAKES_PER_SECOND = 4.0
 
 
 @dataclass(slots=True)
@@ -50,9 +50,14 @@ class Gate:
         self.full_at = max(self.full_at, now) + units * self.interval
 
     def wait(self, units: int, now: float) -> float:
-        """Seconds until so many units are free (at most the burst)."""
-        behind = max(self.full_at - now, 0.0) - self.lead
-        return max(0.0, behind + (min(units, self.burst) - self.burst) * self.interval)
+        """Seconds until so many units are free (at most `most`)."""
+        more = min(units, self.most) - self.burst
+        return max(0.0, max(self.full_at - now, 0.0) - self.lead + more * self.interval)
+
+    @property
+    def most(self) -> int:
+        """Units that are free after a rest: the burst, and what comes within the lead."""
+        return self.burst + int(self.lead / self.interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,8 @@ class Joint:
     @property
     def quantum(self) -> int:
         """Units that are worth a batch."""
-        burst = sum(gate.burst for gate in self.gates)
-        return max(1, min(burst, int(1.0 / self.interval / WAKES_PER_SECOND)))
+        most = sum(gate.most for gate in self.gates)
+        return max(1, min(most, int(1.0 / self.interval / WAKES_PER_SECOND)))
 
     def free(self, now: float) -> int:
         return sum(gate.free(now) for gate in self.gates)
@@ -85,7 +90,7 @@ class Joint:
             self.gates[0].take(units, now)
 
     def wait(self, units: int, now: float) -> float:
-        """Seconds until so many are free (at most the burst) at one of them."""
+        """Seconds until so many are free at one of them."""
         return min(gate.wait(units, now) for gate in self.gates)
 
 

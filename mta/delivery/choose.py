@@ -30,9 +30,10 @@ from mta.spool import waiting
 from mta.storage.fields import now_ms
 
 #: A lane that a rate keeps back is woken for this share of a second's messages, at least one.
-QUANTUM_SECONDS = 0.1
-#: What is free so soon counts as free: signing takes its time, and deliver waits a little for it.
-LEAD_SECONDS = 0.2
+QUANTUM_SECONDS = 0.25
+#: What is free so soon counts as free: signing takes its time, and deliver waits for the next token
+#: a little. Longer than dispatch gives out units ahead (tasks.gates), or these would come back.
+LEAD_SECONDS = 0.4
 #: How long mail waits for something that says itself when it ends, ms.
 LOOK_AGAIN_MS = 60_000
 

@@ -6,7 +6,7 @@
 -- free is -1 where nothing limits. The wait of a full counter is not known: 0.
 local time = redis.call('TIME')
 local lead, groups = tonumber(ARGV[1]), tonumber(ARGV[2])
-local now = time[1] * 1000000 + time[2] + lead
+local now = time[1] * 1000000 + time[2]
 local held = #KEYS > 0 and redis.call('MGET', unpack(KEYS)) or {}
 local at, args, answer = 0, 2 + 2 * groups, {}
 for group = 1, groups do
@@ -18,9 +18,9 @@ for group = 1, groups do
     if i <= buckets then
       local tat = held[at + i] and tonumber(string.match(held[at + i], '^%d+')) or now
       tat = math.min(math.max(tat, now), now + a * b)
-      here = math.floor((now + a * b - tat) / a)
+      here = math.floor((now + lead + a * b - tat) / a)
       if here < 1 then
-        wait = math.max(wait, tat + a - a * b - now + lead)
+        wait = math.max(wait, tat + a - a * b - now)
       end
     else
       here = math.max(a - tonumber(held[at + i] or 0), 0)

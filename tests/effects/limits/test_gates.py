@@ -41,7 +41,7 @@ def test_a_copy_admits_what_the_bucket_has_and_no_faster(
     gates.look([bucket.key])
     gate = gates.get(bucket.key)
     assert gate is not None
-    assert (gate.free(clock.now), gate.quantum) == (5, 1)
+    assert (gate.free(clock.now), gate.quantum) == (5, 2)
     gate.take(5, clock.now)
     assert gate.free(clock.now) == 0
     assert gate.wait(1, clock.now) == pytest.approx(0.1, abs=0.06)
@@ -76,7 +76,7 @@ def test_a_changed_rate_is_seen(gates: Gates, limits: Limits, clock: Clock) -> N
     gate = gates.get("rate:a:x")
     assert gate is not None
     assert gate.interval == pytest.approx(0.01)
-    assert gate.quantum == 10
+    assert gate.quantum == 25
 
 
 def test_several_limits_count_together(gates: Gates, limits: Limits, clock: Clock) -> None:
