@@ -12,6 +12,13 @@ from tests.scenarios.stack import Stack
 from tests.world.client import World
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stories wait for what real processes do; on a busy machine that adds up."""
+    for item in items:
+        if "scenarios" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with World.start(tmp_path / "world", greylist_seconds=2.0) as world:
