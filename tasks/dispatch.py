@@ -17,6 +17,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import redis
 from django.db import Error as DatabaseError
@@ -143,7 +144,11 @@ class Dispatcher:
                     full.add(offers[token].lane.domain)
         admitted = {token: offer for token, offer in offers.items() if not refused[token]}
         taken = self.claimed(admitted)
-        return [batch_of(admitted[token].lane, found) for token, found in taken.items()]
+        return [self.batch(admitted[token].lane, found) for token, found in taken.items()]
+
+    def batch(self, lane: DueLane, found: Claim) -> Batch:
+        light = self.pacing.light(lane.tenant_id, len(found.recipient_ids))
+        return replace(batch_of(lane, found), light=light)
 
     def in_turn(self, full: set[str]) -> Iterator[Offer]:
         """Lanes that may start a batch; those that got units of a limit first."""

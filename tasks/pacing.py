@@ -19,7 +19,9 @@ HOLD_SECONDS = 0.05
 BUSY = 200
 #: Shortest time between two rounds of a busy system.
 REST_SECONDS = 0.02
-#: Lanes remembered.
+#: Recipients a second with which a tenant still sends little.
+LITTLE = 20
+#: Lanes remembered, and tenants.
 MOST_LANES = 20_000
 
 
@@ -41,6 +43,8 @@ class Pacing:
         self.recent: deque[tuple[float, int]] = deque()
         self.recently = 0
         self.waiting: dict[int, float] = {}
+        #: What each tenant has started in the second that began at an instant: (instant, count).
+        self.tenants: dict[int, tuple[float, int]] = {}
 
     def started(self, lane_id: int, count: int, *, full: bool, more: bool) -> None:
         """A batch of `count` recipients of the lane is on its way."""
@@ -51,6 +55,17 @@ class Pacing:
             del self.lanes[next(iter(self.lanes))]
         self.recent.append((now, count))
         self.recently += count
+
+    def light(self, tenant_id: int, count: int) -> bool:
+        """Count what a tenant starts; whether it is little, within this second."""
+        now = self.clock()
+        began, before = self.tenants.get(tenant_id, (now, 0))
+        if now - began >= 1.0:
+            began, before = now, 0
+        if len(self.tenants) >= MOST_LANES:
+            self.tenants.clear()
+        self.tenants[tenant_id] = (began, before + count)
+        return before + count <= LITTLE
 
     def busy(self) -> bool:
         """Whether BUSY recipients were started within the last second."""

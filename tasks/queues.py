@@ -1,7 +1,8 @@
 """All queues, and which task goes where. Nobody else names a queue.
 
 Rule 1: each stage before deliver, and classify behind it, has one queue.
-Rule 2: transactional mail goes before bulk mail in each queue, by Celery's priorities.
+Rule 2: transactional mail goes before bulk mail in each queue, by Celery's priorities; between them
+        goes bulk of tenants that send little: a hundred thousand of others are not before it.
 Rule 3: a site that is busy or well known has a queue of its own, `deliver.<site>`; all others share
         `deliver.tail-NN`, chosen by hash. The number of both is bounded: a worker's BRPOP carries
         four keys a queue (721 us per task with 1 queue, 1,488 us with 500).
@@ -23,7 +24,7 @@ from mta.delivery.batch import Batch
 RESOLVE, SIGN, CLASSIFY, UPKEEP = "resolve", "sign", "classify", "upkeep"
 DELIVER = "deliver."
 #: Of kombu's four steps 0, 3, 6 and 9: what has none (upkeep, control) is as urgent as can be.
-URGENT, BULK = 0, 6
+URGENT, LIGHT, BULK = 0, 3, 6
 #: Sites with a queue of their own at one time.
 MOST_SITES = 32
 #: Seconds after its last busy batch until a site's queue is given up.
@@ -121,7 +122,9 @@ def route(
 
 def priority(convoy: Sequence[Batch]) -> int:
     """Celery's priority: a worker takes urgent convoys first. 0 goes before 9 on Redis."""
-    return URGENT if any(batch.urgent for batch in convoy) else BULK
+    if any(batch.urgent for batch in convoy):
+        return URGENT
+    return LIGHT if any(batch.light for batch in convoy) else BULK
 
 
 def bound(name: str) -> dict[str, Any]:

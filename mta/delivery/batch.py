@@ -95,6 +95,8 @@ class Batch:
     busy: bool = False
     #: Of a transactional stream: it does not wait behind bulk mail.
     urgent: bool = False
+    #: Of a tenant that sends little now: it does not wait behind those that send much.
+    light: bool = False
     #: To recipients that were marked as engaged.
     engaged: bool = False
     #: The pool that a person moved it to; 0: the stream's.

@@ -32,6 +32,8 @@ from mta.storage.fields import now_ms
 #: Seconds a run waits for tokens before the rest goes back: dispatch decides who is next, not those
 #: who happen to wait here.
 PATIENCE = 0.25
+#: Who sends much leaves the next token to who sends little, seconds.
+COURTESY = 0.003
 #: How long a batch that met only full limits of connections stays away, milliseconds.
 CONNECTION_WAIT_MS = 1000
 
@@ -106,7 +108,8 @@ class Run:
                 self.kept_back(grant, want)
                 return 0
             patience -= grant.retry_in
-            await self.sleep(grant.retry_in)
+            ahead = self.batch.light or self.batch.urgent
+            await self.sleep(grant.retry_in + (0.0 if ahead else COURTESY))
         return 0
 
     def kept_back(self, grant: Grant, want: int) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mta.delivery.batch import Batch
+from tasks import queues
 from tasks.convoys import BATCHES, RECIPIENTS, convoys
 
 
@@ -32,3 +35,10 @@ def test_a_convoy_is_bounded_by_its_batches() -> None:
 
 def test_nothing_makes_no_convoy() -> None:
     assert convoys([]) == []
+
+
+def test_light_batches_go_before_heavy_ones_and_apart() -> None:
+    batches = [batch(1, 50), replace(batch(2, 1), light=True), batch(3, 1, urgent=True)]
+    found = convoys(batches)
+    assert [[one.token for one in convoy] for convoy in found] == [[3], [2], [1]]
+    assert [queues.priority(convoy) for convoy in found] == [0, 3, 6]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.pacing import BUSY, HOLD_SECONDS, REST_SECONDS, Pacing
+from tasks.pacing import BUSY, HOLD_SECONDS, LITTLE, REST_SECONDS, Pacing
 
 
 class Clock:
@@ -74,3 +74,14 @@ def test_what_is_remembered_is_bounded(pacing: Pacing, monkeypatch: pytest.Monke
     for lane in (1, 2, 3, 1, 4):
         pacing.started(lane, 1, full=False, more=True)
     assert list(pacing.lanes) == [3, 1, 4]
+
+
+def test_who_sends_little_is_light_until_it_is_much() -> None:
+    clock = Clock()
+    pacing = Pacing(clock)
+    assert pacing.light(1, LITTLE)
+    assert not pacing.light(1, 1)
+    assert pacing.light(2, 1), "each tenant by itself"
+    clock.now += 1.0
+    assert pacing.light(1, 1)
+    assert not pacing.light(3, LITTLE + 1)
