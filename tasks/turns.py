@@ -24,6 +24,8 @@ from tasks.gates import Gates, Joint
 TURN = 100
 #: Lanes behind one limit that are woken for the same instant.
 TOGETHER = 16
+#: Lanes of which is known when they were served.
+MOST_LANES = 20_000
 #: Limits whose turns are remembered.
 MOST_LIMITS = 5_000
 
@@ -72,6 +74,8 @@ class Turns:
         self.gates = gates
         self.places = Fair(TURN)
         self.units: dict[str, Fair] = {}
+        #: When lanes behind limits last started something, of the clock.
+        self.served: dict[int, float] = {}
 
     def sort(self, lanes: Mapping[int, Sequence[DueLane]]) -> tuple[dict[int, Queue], Behind]:
         """(what nothing holds back by tenant, what waits behind limits); asks Redis once."""
@@ -79,7 +83,8 @@ class Turns:
         free: dict[int, Queue] = {}
         behind: Behind = defaultdict(dict)
         for tenant, few in lanes.items():
-            for lane in few:
+            # Who was served longest ago goes first: else the one with most would have it all.
+            for lane in sorted(few, key=lambda lane: self.served.get(lane.id, 0.0)):
                 held = self.gates.get(lane.gate)
                 there = free if held is None else behind[lane.gate]
                 there.setdefault(tenant, Queue()).add(lane)
@@ -123,6 +128,9 @@ class Turns:
                 while lanes_of and lanes_of[0].id in given:
                     lanes_of.popleft()
         gate.take(sum(given.values()), moment)
+        if len(self.served) > MOST_LANES:
+            self.served.clear()
+        self.served.update(dict.fromkeys(given, moment))
         return [Offer(lanes[lane_id], units, key) for lane_id, units in given.items()]
 
     def line_up(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mta.limits.egress import Bucket, Limits
+from mta.spool.due import DueLane
 from mta.spool.waiting import SEPARATOR
 from tasks.gates import Gates
+from tasks.turns import Turns
 
 
 class Clock:
@@ -107,3 +109,26 @@ def test_who_wakes_late_is_not_late_each_time(limits: Limits, clock: Clock) -> N
         assert gate.free(clock.now) == 1
         gate.take(1, clock.now)
     assert clock.now - began == pytest.approx(5.0 - 0.15 + 0.05, abs=0.06)
+
+
+def test_lanes_of_one_tenant_behind_one_limit_are_served_in_turn(
+    gates: Gates, limits: Limits, clock: Clock
+) -> None:
+    limits.take(2, buckets=[Bucket("rate:a:@big", 1.0, 2)])
+    turns = Turns(gates)
+    lanes = [
+        DueLane(number, 1, 1, f"{number}.test", "x", 2, 100, 0, "rate:a:@big", number)
+        for number in (1, 2, 3)
+    ]
+    served = []
+    gates.look(["rate:a:@big"])
+    gates.known["rate:a:@big"].looked_at = float("inf")  # Redis has a clock of its own
+    for _ in range(8):
+        clock.now += 1.0
+        free, behind = turns.sort({1: lanes})
+        assert free == {}
+        offers, waits = turns.admitted(behind, {1: 1}, 0)
+        assert len(waits) == 3 - len(offers)
+        served += [offer.lane.id for offer in offers]
+    assert sorted(served[:3]) == [1, 2, 3], "each is as old as the others"
+    assert sorted(served[3:6]) == [1, 2, 3]
