@@ -159,7 +159,7 @@ class Dispatcher:
             {tenant: [lane for lane in few if self.may_go(lane)] for tenant, few in lanes.items()}
         )
         weights = {t: stream_facts(few[0].stream_id).weight for t, few in lanes.items() if few}
-        offers, waits = self.turns.admitted(behind, weights, now)
+        offers, waits = self.turns.admitted(behind, weights)
         waiting.put_off(waits)
         for offer in offers[GATED_A_ROUND:]:
             self.turns.unused(offer, offer.limit)

@@ -20,7 +20,7 @@ BUSY = 200
 #: Shortest time between two rounds of a busy system.
 REST_SECONDS = 0.02
 #: Recipients a second with which a tenant still sends little.
-LITTLE = 20
+LITTLE = 5
 #: Lanes remembered, and tenants.
 MOST_LANES = 20_000
 

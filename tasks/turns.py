@@ -18,6 +18,7 @@ from mta.policy.fairness import Fair
 from mta.spool.due import DueLane
 from mta.spool.lanes import ENGAGED, TRANSACTIONAL
 from mta.spool.waiting import PutOff
+from mta.storage.fields import now_ms
 from tasks.gates import Gates, Joint
 
 #: Recipients of one turn at the places under way, for a tenant of weight 1.
@@ -91,16 +92,16 @@ class Turns:
         return free, behind
 
     def admitted(
-        self, behind: Behind, weights: Mapping[int, int], now: int
+        self, behind: Behind, weights: Mapping[int, int]
     ) -> tuple[list[Offer], list[PutOff]]:
-        """Lanes behind limits that may start with units of theirs, and when the others may; ms."""
+        """Lanes behind limits that may start with units of theirs, and when the others may."""
         offers: list[Offer] = []
         waits: list[PutOff] = []
         for key, queues in behind.items():
             gate = self.gates.get(key)
             if gate is not None:
                 offers += self.share(key, gate, queues, weights)
-                waits += self.line_up(key, gate, queues, weights, now)
+                waits += self.line_up(key, gate, queues, weights)
         return offers, waits
 
     def share(
@@ -134,7 +135,7 @@ class Turns:
         return [Offer(lanes[lane_id], units, key) for lane_id, units in given.items()]
 
     def line_up(
-        self, key: str, gate: Joint, queues: dict[int, Queue], weights: Mapping[int, int], now: int
+        self, key: str, gate: Joint, queues: dict[int, Queue], weights: Mapping[int, int]
     ) -> list[PutOff]:
         """Tell those that got nothing when to come again.
 
@@ -147,7 +148,8 @@ class Turns:
             ours = [*queue.urgent, *queue.other]
             line += [((at + 1) * share, lane) for at, lane in enumerate(ours)]
         line.sort(key=lambda one: one[0])
-        moment = self.gates.clock()
+        # Both clocks at one moment: who waits for the same instant has to be told the same.
+        moment, now = self.gates.clock(), now_ms()
         first = gate.wait(gate.quantum, moment)
         step = gate.quantum * gate.interval
         waits = []

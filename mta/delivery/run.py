@@ -30,8 +30,8 @@ from mta.spool.load import Outgoing
 from mta.storage.fields import now_ms
 
 #: Seconds a run waits for tokens before the rest goes back: dispatch decides who is next, not those
-#: who happen to wait here.
-PATIENCE = 0.25
+#: who happen to wait here. Longer than it looks ahead, so that whom it chose is served.
+PATIENCE = 0.6
 #: Who sends much leaves the next token to who sends little, seconds.
 COURTESY = 0.003
 #: How long a batch that met only full limits of connections stays away, milliseconds.
@@ -108,8 +108,8 @@ class Run:
                 self.kept_back(grant, want)
                 return 0
             patience -= grant.retry_in
-            ahead = self.batch.light or self.batch.urgent
-            await self.sleep(grant.retry_in + (0.0 if ahead else COURTESY))
+            # Not for the urgent ones: dispatch has given them their part already.
+            await self.sleep(grant.retry_in + (0.0 if self.batch.light else COURTESY))
         return 0
 
     def kept_back(self, grant: Grant, want: int) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping
 
 #: Part of a tenant's units that urgent mail cannot take from the rest.
 OTHERS_SHARE = 0.1
+#: Most units that the rest is owed: a batch.
+MOST_OWED = 100.0
 #: Tenants whose debts are remembered while they have nothing to send.
 MOST_REMEMBERED = 10_000
 
@@ -52,7 +54,9 @@ class Fair:
         tenant = self.order.popleft()
         if self.deficit.get(tenant, 0.0) >= 0 or len(self.deficit) > MOST_REMEMBERED:
             self.deficit.pop(tenant, None)
-        self.owed.pop(tenant, None)
+        # What is owed stays: the tenant may only be between two turns.
+        if len(self.owed) > MOST_REMEMBERED:
+            self.owed.pop(tenant, None)
 
     def urgent_next(self, tenant: int, *, urgent: bool, other: bool) -> bool:
         """Whether the tenant's urgent mail goes next, given which kinds of mail wait."""
@@ -63,6 +67,6 @@ class Fair:
         self.deficit[tenant] = self.deficit.get(tenant, 0.0) - units
         if urgent and other_waits:
             due = units * OTHERS_SHARE / (1.0 - OTHERS_SHARE)
-            self.owed[tenant] = self.owed.get(tenant, 0.0) + due
+            self.owed[tenant] = min(MOST_OWED, self.owed.get(tenant, 0.0) + due)
         elif not urgent and tenant in self.owed:
             self.owed[tenant] -= units

@@ -127,7 +127,7 @@ def test_lanes_of_one_tenant_behind_one_limit_are_served_in_turn(
         clock.now += 1.0
         free, behind = turns.sort({1: lanes})
         assert free == {}
-        offers, waits = turns.admitted(behind, {1: 1}, 0)
+        offers, waits = turns.admitted(behind, {1: 1})
         assert len(waits) == 3 - len(offers)
         served += [offer.lane.id for offer in offers]
     assert sorted(served[:3]) == [1, 2, 3], "each is as old as the others"

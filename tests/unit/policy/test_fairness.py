@@ -79,3 +79,12 @@ def test_one_kind_alone_has_all() -> None:
     assert fair.urgent_next(1, urgent=True, other=False)
     assert fair.urgent_next(1, urgent=True, other=True)
     assert not fair.urgent_next(1, urgent=False, other=True)
+
+
+def test_what_is_owed_survives_a_turn_without_the_tenant() -> None:
+    fair = Fair()
+    for _ in range(9):
+        fair.charge(fair.turn([1], {}), 1, urgent=True, other_waits=True)
+    for _ in range(5):
+        fair.charge(fair.turn([2], {}), 1, urgent=True)
+    assert not fair.urgent_next(1, urgent=True, other=True)
